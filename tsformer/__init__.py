@@ -1,0 +1,43 @@
+"""tsformer: time-series forecasting with transformers.
+
+Public names are imported on first use, so that `import tsformer` itself takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tsformer.data import dataset_info, list_datasets, load_dataset
+    from tsformer.forecasters import PatchTSTForecaster, SeasonalNaiveForecaster, load
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "PatchTSTForecaster": "tsformer.forecasters",
+    "SeasonalNaiveForecaster": "tsformer.forecasters",
+    "load": "tsformer.forecasters",
+    "dataset_info": "tsformer.data",
+    "list_datasets": "tsformer.data",
+    "load_dataset": "tsformer.data",
+}
+
+__all__ = [
+    "PatchTSTForecaster",
+    "SeasonalNaiveForecaster",
+    "dataset_info",
+    "list_datasets",
+    "load",
+    "load_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tsformer' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,186 @@
+"""Regular calendars: which step of a series a time stamp is, and which time a step has.
+
+Everything works on whole arrays, so that a million series cost as much Python as one. Time
+stamps are `datetime64[us]`, or `int64` where the series has no calendar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+MICROSECONDS = "datetime64[us]"
+_DAY = 86_400_000_000  # microseconds
+
+Unit = Literal["integer", "fixed", "business", "month"]
+DayRule = Literal["same", "end", "business start", "business end"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frequency:
+    """The rhythm of a panel.
+
+    Attributes:
+        unit: what is counted: plain integers, microseconds, business days (Monday to Friday) or
+            calendar months.
+        step: units from one step to the next.
+        alias: pandas' name for it, such as `"h"`, `"W-SUN"`, `"MS"`; `""` for integer time.
+        day_rule: which day of its month a monthly step falls on; `"same"` is the day of the
+            series' first time stamp (in shorter months, their last day).
+    """
+
+    unit: Unit
+    step: int
+    alias: str = ""
+    day_rule: DayRule = "same"
+
+    @property
+    def season_length(self) -> int:
+        """Steps of the most common season: a day below daily, a week for days, a year above.
+
+        1 where there is none (weeks, years, integer time): what GluonTS and the published
+        benchmarks use, except for weeks, whose yearly season of 52 steps it returns.
+        """
+        if self.unit == "month":
+            return 12 // self.step if 12 % self.step == 0 else 1
+        if self.unit == "business":
+            return 5 if self.step == 1 else 1
+        if self.unit == "integer":
+            return 1
+        return _fixed_season(self.step)
+
+    def index(self, start: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each time's step number from its series' start, and True where it is on a step.
+
+        Args:
+            start: `[n]`, the first time of the series each element belongs to.
+            times: `[n]`, not before `start`.
+        """
+        if self.unit == "business":
+            first, last = start.astype("datetime64[D]"), times.astype("datetime64[D]")
+            units = np.busday_count(first, last)
+            exact = np.is_busday(last) & (times - last == start - first)
+        elif self.unit == "month":
+            units = _months(times) - _months(start)
+            exact = self._month_times(start, units) == times
+        else:
+            units = (times - start).astype(np.int64)
+            exact = np.ones(len(units), dtype=bool)
+        return units // self.step, exact & (units % self.step == 0)
+
+    def times(self, start: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return the time of each step number; `start` and `positions` broadcast.
+
+        Assumes nothing about `positions`: they may lie beyond the end of a series.
+        """
+        start, positions = np.broadcast_arrays(start, positions)
+        units = positions * self.step
+        if self.unit == "month":
+            return self._month_times(start, units)
+        if self.unit == "business":
+            day = start.astype("datetime64[D]")
+            return (np.busday_offset(day, units) + (start - day)).astype(MICROSECONDS)
+        if self.unit == "fixed":
+            return start + units.astype("timedelta64[us]")
+        return start + units
+
+    def _month_times(self, start: np.ndarray, months: np.ndarray) -> np.ndarray:
+        """Return the times `months` calendar months after `start`."""
+        clock = start - start.astype("datetime64[D]")
+        month = start.astype("datetime64[M]") + months.astype("timedelta64[M]")
+        first = month.astype("datetime64[D]")
+        last = (month + 1).astype("datetime64[D]") - 1
+        if self.day_rule == "end":
+            day = last
+        elif self.day_rule == "business end":
+            day = np.busday_offset(last, 0, roll="backward")
+        elif self.day_rule == "business start":
+            day = np.busday_offset(first, 0, roll="forward")
+        else:
+            day_number = start.astype("datetime64[D]") - start.astype("datetime64[M]").astype(
+                "datetime64[D]"
+            )
+            day = np.minimum(first + day_number, last)
+        return day.astype(MICROSECONDS) + clock
+
+
+def parse_frequency(alias: str | pd.DateOffset) -> Frequency:
+    """Return the frequency that a pandas alias names, such as `"15min"`, `"B"`, `"QS-OCT"`.
+
+    Raises:
+        ValueError: where pandas does not know it or a regular grid cannot hold it.
+    """
+    try:
+        offset = pd.tseries.frequencies.to_offset(alias)
+    except ValueError as error:
+        raise ValueError(
+            f"freq={alias!r} is not a pandas frequency; use one such as 'h', 'D', 'W-SUN', 'MS'"
+        ) from error
+    if offset is None or offset.n < 1:
+        raise ValueError(f"freq={alias!r} does not name a step forward in time")
+    name, step = offset.name, offset.n
+    offsets = pd.tseries.offsets
+    if isinstance(offset, offsets.Week):
+        return Frequency(unit="fixed", step=7 * _DAY * step, alias=offset.freqstr)
+    if isinstance(offset, offsets.Tick):
+        microseconds = pd.Timedelta(offset).value // 1000
+        return Frequency(unit="fixed", step=microseconds, alias=fixed_alias(microseconds))
+    if isinstance(offset, offsets.BusinessDay):
+        return Frequency(unit="business", step=step, alias=offset.freqstr)
+    months = _months_of(name)
+    if months is None:
+        raise ValueError(
+            f"freq={alias!r} is not supported; resample the series to a fixed step, business "
+            "days, weeks, months, quarters or years"
+        )
+    return Frequency(
+        unit="month", step=months * step, alias=offset.freqstr, day_rule=_day_rule(name)
+    )
+
+
+def _months_of(name: str) -> int | None:
+    """Return the months of one step of a calendar offset, None for an unknown one."""
+    code = name.split("-")[0].removeprefix("B")
+    return {"MS": 1, "ME": 1, "M": 1, "QS": 3, "QE": 3, "Q": 3, "YS": 12, "YE": 12, "Y": 12}.get(
+        code
+    )
+
+
+def _day_rule(name: str) -> DayRule:
+    code = name.split("-")[0]
+    if code.endswith("S"):
+        return "business start" if code.startswith("B") else "same"
+    return "business end" if code.startswith("B") else "end"
+
+
+def _months(times: np.ndarray) -> np.ndarray:
+    return times.astype("datetime64[M]").astype(np.int64)
+
+
+def _fixed_season(step: int) -> int:
+    """Return the season of a fixed step in microseconds."""
+    if step % (7 * _DAY) == 0:
+        return 52 if step == 7 * _DAY else 1
+    if step == _DAY:
+        return 7
+    if step >= _DAY:
+        return 1
+    minute = 60_000_000
+    span = _DAY if step >= minute else 60 * minute  # below a minute, the hour
+    return span // step if span % step == 0 else 1
+
+
+def fixed_alias(step: int, anchor: np.datetime64 | None = None) -> str:
+    """Return pandas' shortest alias of a step in microseconds, `"h"` rather than `"60min"`.
+
+    Whole weeks are named by the weekday of `anchor`, and in days where there is none.
+    """
+    if anchor is not None and step % (7 * _DAY) == 0:
+        weeks = "" if step == 7 * _DAY else str(step // (7 * _DAY))
+        return f"{weeks}W-{pd.Timestamp(anchor).day_name()[:3].upper()}"
+    sizes = {"D": _DAY, "h": 3_600_000_000, "min": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
+    unit, size = next((unit, size) for unit, size in sizes.items() if step % size == 0)
+    return unit if step == size else f"{step // size}{unit}"

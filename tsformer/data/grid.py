@@ -1,0 +1,194 @@
+"""Rows in any order become a `Panel`: sorted, on a regular grid, gaps filled as missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsformer.data.calendar import Frequency, parse_frequency
+from tsformer.data.columns import Times
+from tsformer.data.infer_frequency import infer_frequency
+from tsformer.data.panel import Covariates, Panel, sort_keys
+
+_MOST_STEPS_PER_ROW = 1000  # a grid emptier than this comes from a wrong freq or a wrong date
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A long table as arrays, one element per row of the caller's, in the caller's order.
+
+    Attributes:
+        series: `[n]`, the number of the series in `ids`.
+        ids: `[S]`, the names of the series in order of first appearance.
+        times: `[n]` time stamps.
+        target: `[n]`, float64, NaN = missing.
+        past_covariates, future_covariates: `[K, n]` numbers by row.
+    """
+
+    series: np.ndarray
+    ids: np.ndarray
+    times: Times
+    target: np.ndarray
+    past_covariates: Covariates | None = None
+    future_covariates: Covariates | None = None
+
+    def describe(self, row: int) -> str:
+        """Return how errors call a row."""
+        return f"series {as_python(self.ids[self.series[row]])!r}, row {row}"
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Rows sorted by series and time, with their step on the series' grid."""
+
+    order: np.ndarray
+    series: np.ndarray
+    times: np.ndarray
+    starts: np.ndarray = field(repr=False)
+
+
+def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.ndarray, Times]:
+    """Return the panel (series ordered by id), its order of first appearance, and its times.
+
+    The order is `[S]`: the panel's number of the first series of the caller's table, then of the
+    second, and so on. The times are the rows' own, on the clock that makes them regular.
+
+    Raises:
+        ValueError: for duplicate times, times off the grid, or a frequency that cannot be found.
+    """
+    rank = _rank(rows.ids)
+    times = rows.times
+    frequency, times = _frequency(rows, rank, times, freq)
+    table = _sort(rank[rows.series], times.values)
+    _refuse_duplicates(rows, table)
+    position, exact = frequency.index(table.starts, table.times)
+    _refuse_off_grid(rows, table, exact, frequency)
+    begins = np.flatnonzero(np.r_[True, table.series[1:] != table.series[:-1]])
+    ends = np.r_[begins[1:], len(table.series)] - 1
+    lengths = position[ends] + 1
+    _refuse_empty_grid(rows, table, lengths, ends, frequency)
+    offsets = np.r_[0, np.cumsum(lengths)]
+    places = offsets[:-1][table.series] + position
+
+    def scatter(values: np.ndarray) -> np.ndarray:
+        grid = np.full((len(values), offsets[-1]), np.nan, dtype=np.float32)
+        grid[:, places] = values[:, table.order]
+        return grid
+
+    def scatter_covariates(covariates: Covariates | None) -> Covariates | None:
+        return covariates and replace(covariates, values=scatter(covariates.values))
+
+    panel = Panel(
+        values=scatter(rows.target[None]),
+        offsets=offsets,
+        ids=rows.ids[np.argsort(rank)],
+        starts=table.times[begins],
+        freq=frequency,
+        past_covariates=scatter_covariates(rows.past_covariates),
+        future_covariates=scatter_covariates(rows.future_covariates),
+    )
+    return _without_leading_gaps(panel), rank, times
+
+
+def as_python(value: Any) -> Any:
+    """Return a NumPy scalar as Python's own, so that errors show `'a'` and not `np.str_('a')`."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _rank(ids: np.ndarray) -> np.ndarray:
+    """Return each id's place when sorted."""
+    rank = np.empty(len(ids), dtype=np.int64)
+    rank[np.argsort(sort_keys(ids), kind="stable")] = np.arange(len(ids))
+    return rank
+
+
+def _frequency(
+    rows: Rows, rank: np.ndarray, times: Times, freq: str | Frequency | None
+) -> tuple[Frequency, Times]:
+    """Return the frequency, and the times on the clock by which they are regular.
+
+    Hours are regular in UTC, days and longer steps by the clock on the wall.
+    """
+    known = parse_frequency(freq) if isinstance(freq, str) else freq or times.freq
+    if known is not None and (known.unit == "integer") != (times.values.dtype.kind == "i"):
+        found = "whole numbers" if times.values.dtype.kind == "i" else "dates"
+        raise ValueError(f"freq={known.alias or known.step!r} does not fit times that are {found}")
+    wall = replace(times, values=times.on_the_wall, wall=True) if times.zone else times
+    by_wall = known
+    if by_wall is None:
+        table = _sort(rank[rows.series], wall.values)
+        by_wall = infer_frequency(table.times, table.series)
+    if times.zone is None or by_wall.unit != "fixed" or by_wall.step >= 86_400_000_000:
+        return by_wall, wall
+    if known is None:
+        table = _sort(rank[rows.series], times.values)
+        return infer_frequency(table.times, table.series), times
+    return known, times
+
+
+def _sort(series: np.ndarray, times: np.ndarray) -> _Sorted:
+    order = np.lexsort((times, series))
+    series, times = series[order], times[order]
+    begins = np.flatnonzero(np.r_[True, series[1:] != series[:-1]])
+    counts = np.diff(np.r_[begins, len(series)])
+    return _Sorted(order, series, times, np.repeat(times[begins], counts))
+
+
+def _refuse_duplicates(rows: Rows, table: _Sorted) -> None:
+    same = (table.series[1:] == table.series[:-1]) & (table.times[1:] == table.times[:-1])
+    if same.any():
+        place = int(same.argmax())
+        first, second = sorted(table.order[place : place + 2])
+        raise ValueError(
+            f"{rows.describe(int(second))} has the same time, {table.times[place]}, as row "
+            f"{first}; drop duplicates or aggregate them, for instance by a groupby"
+        )
+
+
+def _refuse_off_grid(rows: Rows, table: _Sorted, exact: np.ndarray, frequency: Frequency) -> None:
+    if exact.all():
+        return
+    place = int((~exact).argmax())
+    raise ValueError(
+        f"{rows.describe(int(table.order[place]))}: {table.times[place]} is not a whole number of "
+        f"steps of freq={frequency.alias or frequency.step!r} after the series' first time, "
+        f"{table.starts[place]}; pass the right freq=, or resample"
+    )
+
+
+def _refuse_empty_grid(
+    rows: Rows, table: _Sorted, lengths: np.ndarray, ends: np.ndarray, frequency: Frequency
+) -> None:
+    if lengths.sum() <= _MOST_STEPS_PER_ROW * len(table.series) + 100_000:
+        return
+    longest = int(lengths.argmax())
+    raise ValueError(
+        f"series {as_python(rows.ids[rows.series[table.order[ends[longest]]]])!r} would span "
+        f"{lengths[longest]:,} steps of freq={frequency.alias or frequency.step!r}, nearly all "
+        f"missing (up to {table.times[ends[longest]]}); check its dates or pass the right freq="
+    )
+
+
+def _without_leading_gaps(panel: Panel) -> Panel:
+    """Return the panel with each series starting at its first value; all-missing ones stay."""
+    known = np.flatnonzero(np.isfinite(panel.values).any(axis=0))
+    after = np.searchsorted(known, panel.offsets[:-1])
+    first = known[np.minimum(after, len(known) - 1)] if len(known) else panel.offsets[1:]
+    inside = (after < len(known)) & (first < panel.offsets[1:])
+    leading = np.where(inside, first - panel.offsets[:-1], 0)
+    return panel.slice(leading, panel.lengths) if leading.any() else panel
+
+
+def encode_categories(column: Any, levels: tuple[object, ...] | None) -> tuple[np.ndarray, tuple]:
+    """Return a categorical column as the numbers of its levels, and those levels.
+
+    With `levels` given (remembered from `fit`), a value that is not among them is NaN.
+    """
+    values = pd.Series(column).reset_index(drop=True)
+    if levels is None:
+        levels = tuple(sorted(values.dropna().unique().tolist(), key=str))
+    codes = pd.Categorical(values, categories=list(levels)).codes.astype(np.float64)
+    return np.where(codes < 0, np.nan, codes), levels

@@ -1,0 +1,105 @@
+"""The frequency of a panel, read from its time stamps: gaps do not mislead it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tsformer.data.calendar import DayRule, Frequency, fixed_alias
+
+_DAY = np.timedelta64(1, "D")
+_RULES: tuple[DayRule, ...] = ("same", "end", "business start", "business end")
+_MONTH_NAMES = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+
+
+def infer_frequency(times: np.ndarray, series: np.ndarray) -> Frequency:
+    """Return the frequency under which the steps of most series are one apart.
+
+    Assumes `times` sorted within each series and the series one after the other. A gap makes a
+    difference larger, never smaller, so the most frequent difference is the step; months are
+    recognised by their day, business days by the weekends that are left out.
+
+    Args:
+        times: `[n]`, `datetime64[us]` or `int64`.
+        series: `[n]`, the number of the series of each time.
+
+    Raises:
+        ValueError: where there are dates, but no series has two of them.
+    """
+    within = series[1:] == series[:-1]
+    steps = (times[1:] - times[:-1])[within]
+    if len(steps) == 0 and times.dtype.kind == "i":
+        return Frequency(unit="integer", step=1)
+    if len(steps) == 0:
+        raise ValueError(
+            "freq cannot be inferred: no series has more than one time stamp; pass freq="
+        )
+    if times.dtype.kind == "i":
+        return Frequency(unit="integer", step=int(_typical_step(steps)))
+    starts = _first_times(times, series)
+    if steps.min() >= 28 * _DAY and (monthly := _monthly(times, starts)):
+        return monthly
+    step = _typical_step(steps)
+    if step == _DAY and (business := _business(times, starts, steps)):
+        return business
+    microseconds = int(step.astype("timedelta64[us]").astype(np.int64))
+    return Frequency(unit="fixed", step=microseconds, alias=fixed_alias(microseconds, times[0]))
+
+
+def _typical_step(steps: np.ndarray) -> np.generic:
+    """Return the most frequent step, or the smallest where only that one divides all others."""
+    distinct, counts = np.unique(steps, return_counts=True)
+    typical = distinct[counts.argmax()]
+    whole = steps.astype(np.int64)
+    if (whole % int(typical.astype(np.int64))).any():
+        smallest = distinct[0]
+        if not (whole % int(smallest.astype(np.int64))).any():
+            return smallest
+    return typical
+
+
+def _first_times(times: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """Return, for each element, the first time of its series."""
+    first = np.flatnonzero(np.r_[True, series[1:] != series[:-1]])
+    return np.repeat(times[first], np.diff(np.r_[first, len(times)]))
+
+
+def _monthly(times: np.ndarray, starts: np.ndarray) -> Frequency | None:
+    """Return a calendar-month frequency if all times keep one rule for the day, else None."""
+    months = times.astype("datetime64[M]").astype(np.int64)
+    apart = months - starts.astype("datetime64[M]").astype(np.int64)
+    step = int(np.gcd.reduce(apart))
+    if step == 0:
+        return None
+    for rule in _RULES:
+        candidate = Frequency(unit="month", step=step, day_rule=rule)
+        if candidate.index(starts, times)[1].all():
+            alias = _monthly_alias(step, rule, times)
+            return Frequency(unit="month", step=step, day_rule=rule, alias=alias)
+    return None
+
+
+def _monthly_alias(step: int, rule: DayRule, times: np.ndarray) -> str:
+    """Return pandas' alias; days in mid-month are named after the start of their month."""
+    days = times.astype("datetime64[D]")
+    at_end = ((days + 1).astype("datetime64[M]") > days.astype("datetime64[M]")).all()
+    end = rule.endswith("end") or (rule == "same" and bool(at_end))
+    business = "B" if rule.startswith("business") else ""
+    suffix = "E" if end else "S"
+    month = int(days[0].astype("datetime64[M]").astype(np.int64)) % 12
+    if step % 12 == 0:
+        count, code = step // 12, f"{business}Y{suffix}-{_MONTH_NAMES[month]}"
+    elif step % 3 == 0:
+        anchor = _MONTH_NAMES[month % 3 + (9 if end else 0)]
+        count, code = step // 3, f"{business}Q{suffix}-{anchor}"
+    else:
+        count, code = step, f"{business}M{suffix}"
+    return code if count == 1 else f"{count}{code}"
+
+
+def _business(times: np.ndarray, starts: np.ndarray, steps: np.ndarray) -> Frequency | None:
+    """Return the business-day frequency if weekends were crossed and never entered, else None."""
+    candidate = Frequency(unit="business", step=1, alias="B")
+    weekends_crossed = (steps == 3 * _DAY).any()
+    if weekends_crossed and candidate.index(starts, times)[1].all():
+        return candidate
+    return None

@@ -1,0 +1,190 @@
+"""Batches of windows, gathered from a panel by index arithmetic.
+
+A window is its series and its cut-off: the number of steps of the series that are context. One
+`gather` computes the positions of all steps of all windows at once; no Python runs per window.
+What lies outside the series is missing, so that short series are padded on the left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsformer.data.panel import Panel
+from tsformer.types import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowSource:
+    """A panel as tensors, ready to be cut into windows.
+
+    Attributes:
+        values: `[C, T]`, raw units, NaN = missing.
+        begins, ends: `[S]`, where each series begins and ends; beyond, everything is missing.
+        context_length: steps of context in each window.
+        horizon: steps of future in each window; 0 in prediction.
+    """
+
+    values: Tensor
+    begins: Tensor
+    ends: Tensor
+    context_length: int
+    horizon: int
+
+    @classmethod
+    def of(
+        cls, panel: Panel, context_length: int, horizon: int, lengths: np.ndarray | None = None
+    ) -> WindowSource:
+        """Return a panel as a source of windows; the values are shared, not copied.
+
+        `lengths`, `[S]`, ends each series earlier, as if what comes later were not known.
+        """
+        begins = torch.from_numpy(panel.offsets[:-1])
+        return cls(
+            values=torch.from_numpy(panel.values),
+            begins=begins,
+            ends=begins + torch.from_numpy(panel.lengths if lengths is None else lengths),
+            context_length=context_length,
+            horizon=horizon,
+        )
+
+    def gather(self, series: Tensor, cutoffs: Tensor) -> Batch:
+        """Return the windows of these series at these cut-offs.
+
+        Args:
+            series: `[B]`, numbers of series.
+            cutoffs: `[B]`, steps of context that each series has before its window's future;
+                beyond the series' end, everything is missing.
+        """
+        begin, end = self.begins[series, None], self.ends[series, None]
+        steps = torch.arange(-self.context_length, self.horizon)
+        position = begin + cutoffs[:, None] + steps
+        inside = (position >= begin) & (position < end)
+        last = max(self.values.shape[1] - 1, 0)
+        windows = self.values[:, position.clamp(0, last)].transpose(0, 1)  # [B, C, L + H]
+        observed = inside[:, None] & windows.isfinite()
+        windows = torch.where(observed, windows, 0.0)
+        past = slice(0, self.context_length)
+        future = slice(self.context_length, None)
+        return Batch(
+            target=windows[:, :, past],
+            observed=observed[:, :, past],
+            future=windows[:, :, future] if self.horizon else None,
+            future_observed=observed[:, :, future] if self.horizon else None,
+            series=series,
+        )
+
+
+def latest_windows(panel: Panel, context_length: int) -> WindowSource:
+    """Return the source whose windows, at `cutoffs = lengths`, are the ends of the series."""
+    return WindowSource.of(panel, context_length, horizon=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowRange:
+    """For every series the cut-offs at which it may be cut, `first` to `last`, both included.
+
+    `first` and `last` are `[S]`; a series with `last < first` has no window.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """`[S]`, windows of each series."""
+        return np.maximum(self.last - self.first + 1, 0)
+
+    def locate(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return series and cut-off of windows numbered through all series, `[B]` each."""
+        ends = torch.from_numpy(np.cumsum(self.counts))
+        series = torch.searchsorted(ends, numbers, right=True)
+        before = ends[series] - torch.from_numpy(self.counts)[series]
+        return series, torch.from_numpy(self.first)[series] + numbers - before
+
+
+def training_range(lengths: np.ndarray, context_length: int, horizon: int) -> WindowRange:
+    """Return the cut-offs to train on.
+
+    A long series gives full windows only. One that is too short for them gives windows padded on
+    the left, down to half of what it can offer, and one shorter than the horizon a window whose
+    future is known in part.
+    """
+    last = np.where(lengths > horizon, lengths - horizon, lengths - 1)
+    first = np.minimum(context_length, (last + 1) // 2)
+    return WindowRange(first=np.maximum(first, 1), last=last)
+
+
+def validation_range(lengths: np.ndarray, horizon: int, sizes: np.ndarray) -> WindowRange:
+    """Return the cut-offs whose future lies in the last `sizes` steps of each series.
+
+    A part shorter than the horizon gives one window, whose future is known in part.
+    """
+    first = np.maximum(lengths - sizes, 1)
+    last = np.where(sizes > 0, np.maximum(lengths - horizon, first), 0)
+    return WindowRange(first=first, last=last)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """All windows of a source whose cut-offs lie in a range."""
+
+    source: WindowSource
+    range: WindowRange
+
+    def __len__(self) -> int:
+        return int(self.range.counts.sum())
+
+    def batch(self, numbers: Tensor) -> Batch:
+        """Return the windows of these numbers, `[B]`, counted through all series."""
+        return self.source.gather(*self.range.locate(numbers))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomWindows:
+    """An endless stream of batches of windows drawn at random, all windows equally likely.
+
+    Every iteration draws from the one generator, so that the same seed gives the same stream.
+    """
+
+    windows: Windows
+    batch_size: int
+    generator: torch.Generator
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            size = (self.batch_size,)
+            yield self.windows.batch(
+                torch.randint(len(self.windows), size, generator=self.generator)
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochWindows:
+    """All windows once per iteration, in a new random order each time, or in a fixed order.
+
+    `generator=None` keeps the order. `limit` takes that many windows, evenly spread.
+    """
+
+    windows: Windows
+    batch_size: int
+    generator: torch.Generator | None = None
+    limit: int | None = None
+
+    def __len__(self) -> int:
+        return -(-min(len(self.windows), self.limit or len(self.windows)) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        total = len(self.windows)
+        if self.generator is not None:
+            numbers = torch.randperm(total, generator=self.generator)
+        elif self.limit is not None and total > self.limit:
+            numbers = torch.linspace(0, total - 1, self.limit).round().long()
+        else:
+            numbers = torch.arange(total)
+        for part in numbers.split(self.batch_size):
+            yield self.windows.batch(part)

@@ -1,0 +1,104 @@
+"""Rolling-origin evaluation of one forecaster on one panel."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+
+from tsformer.data.layout import Layout
+from tsformer.data.panel import Panel
+from tsformer.forecasters.checks import quantile_levels
+
+if TYPE_CHECKING:
+    from tsformer.forecasters.base import Forecaster
+
+Rows = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backtest:
+    """Where to cut, and how often to fit.
+
+    Attributes:
+        n_windows: cut-offs per series, the last one `horizon` steps before its end.
+        step_size: steps between cut-offs.
+        refit: False for the first cut-off only, True for each, k for every k-th.
+    """
+
+    n_windows: int
+    step_size: int
+    refit: bool | int
+
+    def run(self, forecaster: Forecaster, panel: Panel, layout: Layout) -> Rows:
+        """Return ids, times and columns of all windows, series after series.
+
+        Raises:
+            ValueError: where no series is long enough for a single window.
+        """
+        levels = quantile_levels(forecaster.quantiles)
+        every = int(self.refit) if self.refit else self.n_windows
+        windows, fitted = [], None
+        for window in range(self.n_windows):
+            cutoffs = self._cutoffs(panel, forecaster.horizon, window)
+            usable = np.flatnonzero(_known_before(panel, cutoffs) > 0)
+            if len(usable) == 0:
+                continue
+            history = panel.select(usable).head(cutoffs[usable])
+            if fitted is None or window % every == 0:
+                fitted = clone(forecaster)
+                fitted.fit_panel(history)
+            forecast = fitted._forecast(history, forecaster.horizon, levels)
+            windows.append((usable, cutoffs[usable], forecast))
+        if not windows:
+            raise ValueError(
+                f"no series is longer than horizon={forecaster.horizon} steps; pass longer ones"
+            )
+        self._warn_left_out(panel, windows)
+        return _rows(panel, layout, windows, forecaster.horizon)
+
+    def _cutoffs(self, panel: Panel, horizon: int, window: int) -> np.ndarray:
+        return panel.lengths - horizon - (self.n_windows - 1 - window) * self.step_size
+
+    def _warn_left_out(self, panel: Panel, windows: list[Any]) -> None:
+        counts = np.bincount(np.concatenate([w[0] for w in windows]), minlength=len(panel))
+        short = panel.ids[counts < self.n_windows].tolist()
+        if short:
+            warnings.warn(
+                f"{len(short)} series are too short for all {self.n_windows} windows (the first "
+                f"is {short[0]!r}); they have fewer rows",
+                stacklevel=4,
+            )
+
+
+def _known_before(panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+    """Return how many values each series has before its cut-off."""
+    before = np.r_[0, np.cumsum(np.isfinite(panel.values).any(axis=0))]
+    return before[panel.offsets[:-1] + np.maximum(cutoffs, 0)] - before[panel.offsets[:-1]]
+
+
+def _rows(panel: Panel, layout: Layout, windows: list[Any], horizon: int) -> Rows:
+    """Return the windows as rows, ordered as the caller's series are, then by cut-off."""
+    series = np.concatenate([w[0] for w in windows])
+    cutoffs = np.concatenate([w[1] for w in windows])
+    rank = np.empty(len(panel), dtype=np.int64)
+    rank[layout.order] = np.arange(len(panel))
+    order = np.lexsort((cutoffs, rank[series]))
+    series, cutoffs = series[order], cutoffs[order]
+    starts = panel.starts[series]
+    steps = cutoffs[:, None] + np.arange(horizon)
+    truth = panel.values[0, panel.offsets[:-1][series][:, None] + steps]
+    columns = {
+        "cutoff": np.repeat(panel.freq.times(starts, cutoffs - 1), horizon),
+        layout.target_col: truth.astype(np.float64).reshape(-1),
+    }
+    means = np.concatenate([w[2].mean for w in windows])[order]
+    columns["mean"] = means.astype(np.float64).reshape(-1)
+    quantiles = np.concatenate([w[2].quantiles for w in windows])[order]
+    for number, level in enumerate(windows[0][2].levels):
+        columns[f"{level:g}"] = quantiles[:, :, number].astype(np.float64).reshape(-1)
+    times = panel.freq.times(starts[:, None], steps).reshape(-1)
+    return np.repeat(panel.ids[series], horizon), times, columns

@@ -1,0 +1,100 @@
+"""Checks of parameters, and of what a panel holds: what is wrong with it, series by series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tsformer.data.grid import as_python
+from tsformer.data.panel import Panel
+from tsformer.training.settings import TrainingReport
+
+
+@dataclass(kw_only=True)
+class FitReport:
+    """What `fit` met and did.
+
+    Attributes:
+        n_series, n_values: series, and values that are not missing.
+        remarks: what was unusual, with the ids of the series it was found in.
+        training: what happened in training; None where nothing is trained.
+    """
+
+    n_series: int
+    n_values: int
+    remarks: dict[str, list[Any]] = field(default_factory=dict)
+    training: TrainingReport | None = None
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """Return a count of at least 1.
+
+    Raises:
+        TypeError: for what is not a whole number.
+        ValueError: below 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}={value!r} must be a whole number")
+    if value < 1:
+        raise ValueError(f"{name}={value} must be at least 1")
+    return int(value)
+
+
+def quantile_levels(
+    quantiles: Sequence[float] | float, level: Sequence[float] | float | None = None
+) -> tuple[float, ...]:
+    """Return the levels to report, ascending, 0.5 among them.
+
+    Args:
+        quantiles: probabilities; not used where `level` is given.
+        level: widths of central intervals in percent: 80 stands for 0.1 and 0.9.
+
+    Raises:
+        ValueError: for a level outside (0, 1), or a width outside (0, 100).
+    """
+    levels = {0.5}
+    if level is not None:
+        for width in np.atleast_1d(np.asarray(level, dtype=float)):
+            if not 0 < width < 100:
+                raise ValueError(f"level={width:g} must lie between 0 and 100 percent")
+            levels |= {round((100 - width) / 200, 10), round((100 + width) / 200, 10)}
+        return tuple(sorted(levels))
+    for quantile in np.atleast_1d(np.asarray(quantiles, dtype=float)):
+        if not 0 < quantile < 1:
+            raise ValueError(f"quantiles holds {quantile:g}; every one must lie between 0 and 1")
+        levels.add(float(quantile))
+    return tuple(sorted(levels))
+
+
+def inspect_panel(panel: Panel, context_length: int) -> FitReport:
+    """Return what is unusual about the series of a panel.
+
+    Raises:
+        ValueError: where no series has a single value.
+    """
+    observed = np.isfinite(panel.values).any(axis=0)
+    values = np.where(observed, panel.values[0], 0)
+    starts = panel.offsets[:-1]
+    count = np.add.reduceat(observed, starts) * (panel.lengths > 0)
+    if not observed.any():
+        names = ", ".join(repr(as_python(name)) for name in panel.ids[:3])
+        more = ", …" if len(panel) > 3 else ""
+        raise ValueError(f"no series has a value that is not missing ({names}{more})")
+    highest = np.maximum.reduceat(np.where(observed, values, -np.inf), starts)
+    lowest = np.minimum.reduceat(np.where(observed, values, np.inf), starts)
+    found = {
+        "all missing": count == 0,
+        "one value": count == 1,
+        "constant": (count > 1) & (highest == lowest),
+        "shorter than context_length": panel.lengths < context_length,
+        "with missing values": (count > 0) & (count < panel.lengths),
+    }
+    remarks = {
+        remark: [as_python(name) for name in panel.ids[where]]
+        for remark, where in found.items()
+        if where.any()
+    }
+    return FitReport(n_series=len(panel), n_values=int(observed.sum()), remarks=remarks)

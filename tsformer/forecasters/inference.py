@@ -1,0 +1,155 @@
+"""Forecasts from a trained network, a block of series at a time: no Trainer, no frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsformer.data.panel import Panel
+from tsformer.data.windows import EpochWindows, Windows, latest_windows
+from tsformer.types import Batch, Forecast
+
+_BLOCK = 1024  # series per pass through the network
+_PATHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # continued beyond the trained horizon
+_TAIL = (0.001, 0.003, 0.01, 0.03)
+DENSE = (*_TAIL, *(round(0.05 * k, 2) for k in range(1, 20)), *(1 - p for p in reversed(_TAIL)))
+
+
+def forecast_panel(model: Any, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
+    """Return the forecasts of a panel from the ends of its series.
+
+    Beyond the trained horizon the network is asked again, from contexts continued by quantiles
+    of its own forecast (see `roll`).
+    """
+    means, quantiles = [], []
+    with torch.inference_mode():
+        for batch in _blocks(model, panel):
+            mean, spread = roll(model, batch, horizon, levels)
+            means.append(mean)
+            quantiles.append(spread)
+    return Forecast(
+        mean=torch.cat(means).numpy().astype(np.float64),
+        quantiles=torch.cat(quantiles).numpy().astype(np.float64),
+        levels=levels,
+    )
+
+
+def _blocks(model: Any, panel: Panel) -> Iterator[Batch]:
+    source = latest_windows(panel, model.context_length)
+    lengths = torch.from_numpy(panel.lengths)
+    for series in torch.arange(len(panel)).split(_BLOCK):
+        yield source.gather(series, lengths[series])
+
+
+def roll(
+    model: Any, batch: Batch, horizon: int, levels: tuple[float, ...]
+) -> tuple[Tensor, Tensor]:
+    """Return mean, `[B, H]`, and quantiles, `[B, H, Q]`, for any horizon.
+
+    Each further block of steps is forecast from nine contexts per series, one for each decile of
+    the block before; their quantiles are pooled into those of the mixture, so that uncertainty
+    grows. The scheme is that of Chronos-Bolt (Ansari et al. 2024, the authors' code).
+    """
+    mean, quantiles = model.predict(batch, levels)
+    means, blocks = [mean[:, 0]], [quantiles[:, 0]]
+    known, paths = model.horizon, None
+    n_series = len(batch)
+    while known < horizon:
+        if paths is None:
+            deciles = model.predict(batch, _PATHS).quantiles[:, 0]  # [B, H, 9]
+            paths = Batch(
+                target=batch.target.repeat_interleave(len(_PATHS), dim=0),
+                observed=batch.observed.repeat_interleave(len(_PATHS), dim=0),
+            )
+        paths = _append(paths, deciles.transpose(1, 2).flatten(0, 1)[:, None])
+        mean, spread = model.predict(paths, _PATHS)
+        pooled = spread[:, 0].unflatten(0, (n_series, -1)).transpose(1, 2).flatten(2)
+        wanted = torch.tensor([*levels, *_PATHS], dtype=pooled.dtype)
+        mixture = torch.quantile(pooled, wanted, dim=-1).permute(1, 2, 0)  # [B, H, levels + 9]
+        means.append(mean[:, 0].unflatten(0, (n_series, -1)).mean(dim=1))
+        blocks.append(mixture[:, :, : len(levels)])
+        deciles = mixture[:, :, len(levels) :]
+        known += model.horizon
+    return torch.cat(means, dim=1)[:, :horizon], torch.cat(blocks, dim=1)[:, :horizon]
+
+
+def _append(batch: Batch, values: Tensor) -> Batch:
+    """Return contexts moved on by `values`, `[B, C, H]`, as if they had been observed."""
+    length = batch.target.shape[-1]
+    observed = torch.ones_like(values, dtype=torch.bool)
+    return Batch(
+        target=torch.cat([batch.target, values], dim=-1)[..., -length:],
+        observed=torch.cat([batch.observed, observed], dim=-1)[..., -length:],
+    )
+
+
+def sample_panel(
+    model: Any,
+    panel: Panel,
+    horizon: int,
+    *,
+    n_samples: int,
+    correlation: float,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Return coherent paths, `[S, n_samples, H]`.
+
+    Each step's values have the forecast quantiles; neighbouring steps are tied by a Gaussian
+    copula that forgets geometrically: an AR(1) process of normal scores with the correlation that
+    the errors of held out windows showed.
+    """
+    forecast = forecast_panel(model, panel, horizon, DENSE)
+    shocks = generator.normal(size=(len(panel), n_samples, horizon))
+    scores = shocks.copy()
+    for step in range(1, horizon):
+        fresh = np.sqrt(1 - correlation**2) * shocks[:, :, step]
+        scores[:, :, step] = correlation * scores[:, :, step - 1] + fresh
+    uniform = torch.special.ndtr(torch.from_numpy(scores)).numpy()
+    return interpolate_levels(forecast.quantiles, np.asarray(DENSE), uniform)
+
+
+def interpolate_levels(quantiles: np.ndarray, levels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return quantile functions at other levels, `[S, n, H]`, linear between the known ones.
+
+    Args:
+        quantiles: `[S, H, Q]` at `levels`, ascending.
+        wanted: `[S, n, H]`, moved into the range of `levels`.
+    """
+    wanted = np.clip(wanted, levels[0], levels[-1])
+    right = np.clip(np.searchsorted(levels, wanted), 1, len(levels) - 1)
+    share = (wanted - levels[right - 1]) / (levels[right] - levels[right - 1])
+    by_level = quantiles.transpose(0, 2, 1)  # [S, Q, H]
+    below = np.take_along_axis(by_level, right - 1, axis=1)
+    above = np.take_along_axis(by_level, right, axis=1)
+    return below + share * (above - below)
+
+
+def held_out_batches(windows: Windows) -> Iterator[Batch]:
+    """Yield at most a few thousand windows, evenly spread, in a fixed order."""
+    yield from EpochWindows(windows=windows, batch_size=_BLOCK, limit=2 * _BLOCK)
+
+
+def error_correlation(model: Any, batches: list[Batch]) -> float:
+    """Return the correlation of neighbouring steps' normal scores on held out windows.
+
+    The score of a step is the normal quantile of the share of forecast quantiles that lie below
+    the truth. 0 where there is too little to tell.
+    """
+    products, squares, count = 0.0, 0.0, 0
+    with torch.inference_mode():
+        for batch in batches:
+            assert batch.future is not None and batch.future_observed is not None
+            spread = model.predict(batch, DENSE).quantiles
+            levels = torch.tensor([0.0, *DENSE, 1.0])
+            below = (spread < batch.future[..., None]).sum(dim=-1)
+            score = torch.special.ndtri((levels[below] + levels[below + 1]) / 2)
+            known = batch.future_observed & (spread[..., -1] > spread[..., 0])
+            both = known[..., 1:] & known[..., :-1]
+            products += float((score[..., 1:] * score[..., :-1])[both].sum())
+            squares += float((score[..., 1:].square() + score[..., :-1].square())[both].sum()) / 2
+            count += int(both.sum())
+    return float(np.clip(products / squares, 0.0, 0.99)) if count >= 10 and squares else 0.0

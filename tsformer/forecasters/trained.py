@@ -1,0 +1,193 @@
+"""What forecasters with a trained network share: training, prediction, state."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tsformer.data.grid import as_python
+from tsformer.data.panel import Panel
+from tsformer.data.windows import (
+    Windows,
+    WindowSource,
+    training_range,
+    validation_range,
+)
+from tsformer.forecasters.base import Forecaster
+from tsformer.forecasters.checks import FitReport, inspect_panel, positive_integer
+from tsformer.forecasters.defaults import default_context_length, held_out_sizes
+from tsformer.forecasters.inference import (
+    error_correlation,
+    forecast_panel,
+    held_out_batches,
+    sample_panel,
+)
+from tsformer.nn.heads.distribution import COUNTS
+from tsformer.training.settings import TrainingReport, TrainingSettings
+from tsformer.types import Forecast
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrainedForecaster(Forecaster):
+    """A forecaster around a network.
+
+    Args:
+        context_length: steps that a forecast looks back; by season and data where None.
+        head: `"quantile"`, a point trained by `"mse"`, `"mae"` or `"huber"`, or a distribution:
+            `"student_t"`, `"normal"`, `"laplace"`, `"negative_binomial"`.
+        max_steps: optimiser steps.
+        max_epochs: passes over all windows, at most `max_steps`; None draws windows at random.
+        batch_size: windows per step.
+        learning_rate: its highest value.
+        weight_decay: of AdamW.
+        gradient_clip: largest norm of the gradient.
+        patience: looks at the held out windows, of twenty in all, without improvement before
+            training stops; None never stops early.
+        accelerator, devices, precision: as Lightning's `Trainer` takes them.
+        progress_bar: show one while training.
+        warm_start: continue from the weights of the last `fit`.
+        random_state: seed of weights, windows, dropout and samples.
+    """
+
+    context_length: int | None = None
+    head: str = "quantile"
+    max_steps: int = 1000
+    max_epochs: int | None = None
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    gradient_clip: float = 1.0
+    patience: int | None = 5
+    accelerator: str = "auto"
+    devices: Any = "auto"
+    precision: Any = "32-true"
+    progress_bar: bool = False
+    warm_start: bool = False
+    random_state: int = 0
+
+    @abstractmethod
+    def _build(self) -> nn.Module:
+        """Return an untrained `ForecastModel` for `context_length_` and `horizon`."""
+
+    @property
+    def _memory(self) -> int:
+        return self.context_length_
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.context_length is not None:
+            positive_integer("context_length", self.context_length)
+        self._settings()
+
+    def _settings(self) -> TrainingSettings:
+        return TrainingSettings(
+            max_steps=self.max_steps,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            gradient_clip=self.gradient_clip,
+            patience=self.patience,
+            accelerator=self.accelerator,
+            devices=self.devices,
+            precision=self.precision,
+            progress_bar=self.progress_bar,
+        )
+
+    def _learn(self, panel: Panel, val_size: int | np.ndarray | None) -> FitReport:
+        if self.head in COUNTS:
+            _refuse_other_than_counts(panel, self.head)
+        held_out = held_out_sizes(panel.lengths, self.horizon, val_size)
+        self.context_length_ = self.context_length or default_context_length(
+            panel.lengths - held_out, self.horizon, self.season_length_
+        )
+        report = inspect_panel(panel, self.context_length_)
+        model = self._initial_model()
+        training, validation = self._windows(panel, held_out)
+        if len(training):
+            report.training = self._train(model, training, validation)
+        self.model_ = model
+        judged = list(held_out_batches(validation if len(validation) else training))
+        with torch.inference_mode():
+            model.eval().calibrate(judged)
+        self.correlation_ = error_correlation(model, judged)
+        return report
+
+    def _windows(self, panel: Panel, held_out: np.ndarray) -> tuple[Windows, Windows]:
+        """Return the windows to train on, which know nothing held out, and the held out ones."""
+        lengths, sizes = panel.lengths - held_out, (self.context_length_, self.horizon)
+        training = Windows(
+            source=WindowSource.of(panel, *sizes, lengths=lengths),
+            range=training_range(lengths, *sizes),
+        )
+        validation = Windows(
+            source=WindowSource.of(panel, *sizes),
+            range=validation_range(panel.lengths, self.horizon, held_out),
+        )
+        return training, validation
+
+    def _train(self, model: nn.Module, training: Windows, validation: Windows) -> TrainingReport:
+        from tsformer.training.train import train  # imports Lightning, which takes seconds
+
+        return train(
+            model,
+            training=training,
+            validation=validation,
+            settings=self._settings(),
+            seed=self.random_state,
+        )
+
+    def _initial_model(self) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.random_state)
+            model = self._build()
+        if self.warm_start and hasattr(self, "model_"):
+            try:
+                model.load_state_dict(self.model_.state_dict())
+            except RuntimeError as error:
+                raise ValueError(
+                    "warm_start=True needs the sizes of the last fit; set context_length and the "
+                    "network's sizes as they were, or warm_start=False"
+                ) from error
+        return model
+
+    def _forecast(self, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
+        return forecast_panel(self.model_, panel, horizon, levels)
+
+    def _sample(self, panel: Panel, horizon: int, n_samples: int) -> np.ndarray:
+        return sample_panel(
+            self.model_,
+            panel,
+            horizon,
+            n_samples=n_samples,
+            correlation=self.correlation_,
+            generator=self._generator(),
+        )
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        learned = {"context_length_": self.context_length_, "correlation_": self.correlation_}
+        return learned, dict(self.model_.state_dict())
+
+    def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        self.context_length_ = state["context_length_"]
+        self.correlation_ = state["correlation_"]
+        self.model_ = self._build()
+        self.model_.load_state_dict(tensors)
+        self.model_.eval()
+
+
+def _refuse_other_than_counts(panel: Panel, head: str) -> None:
+    known = np.isfinite(panel.values[0])
+    wrong = known & ((panel.values[0] < 0) | (panel.values[0] % 1 != 0))
+    if wrong.any():
+        place = int(wrong.argmax())
+        number = int(np.searchsorted(panel.offsets, place, side="right")) - 1
+        raise ValueError(
+            f"head={head!r} is for counts, but series {as_python(panel.ids[number])!r} holds "
+            f"{panel.values[0, place]:g}; choose head='quantile'"
+        )

@@ -1,0 +1,87 @@
+"""What all forecasting networks share: scale the window, run the network, read the head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tsformer.nn.heads import DistributionHead, PointHead, QuantileHead
+from tsformer.nn.scaling import Scale, instance_norm, normalise
+from tsformer.types import Batch, Prediction
+
+
+class ScaledModel(nn.Module):
+    """A network between instance normalisation and a head: a `ForecastModel`.
+
+    A window whose known values are all the same has no scale: it is left out of the loss, and its
+    forecast is that value.
+
+    Args:
+        network: maps a batch whose target is scaled to `[B, C, H, head.output_size]`.
+        head: turns that into a loss and into quantiles.
+        context_length: L.
+        horizon: H.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        head: QuantileHead | PointHead | DistributionHead,
+        *,
+        context_length: int,
+        horizon: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.context_length = context_length
+        self.horizon = horizon
+
+    def forward(self, batch: Batch) -> Float[Tensor, "B C H K"]:
+        """Return the head's parameters, in units of the scaled series."""
+        return self._run(batch)[0]
+
+    def _run(self, batch: Batch) -> tuple[Tensor, Scale]:
+        z, scale = instance_norm(batch.target, batch.observed)
+        return self.network(replace(batch, target=z)), scale
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Return the mean loss over the future values that are known.
+
+        Raises:
+            ValueError: for a batch without a future.
+        """
+        if batch.future is None or batch.future_observed is None:
+            raise ValueError("the batch has no future to compare with")
+        output, scale = self._run(batch)
+        counts = batch.future_observed & (scale.scale > 0)
+        target = torch.where(counts, batch.future, scale.loc)
+        losses = torch.where(counts, self.head.loss(output, target, scale), 0.0)
+        return losses.sum() / counts.sum().clamp(min=1)
+
+    def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
+        """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""
+        output, scale = self._run(batch)
+        mean, quantiles = self.head.predict(output, scale, levels)
+        flat = scale.scale == 0
+        return Prediction(
+            mean=torch.where(flat, scale.loc, mean),
+            quantiles=torch.where(flat[..., None], scale.loc[..., None], quantiles),
+        )
+
+    def calibrate(self, batches: Sequence[Batch]) -> None:
+        """Let a point head learn its spread from held out windows; other heads know theirs."""
+        if not isinstance(self.head, PointHead):
+            return
+        errors, known = [], []
+        for batch in batches:
+            assert batch.future is not None and batch.future_observed is not None
+            output, scale = self._run(batch)
+            error = normalise(batch.future, scale) - output[..., 0]
+            errors.append(error.flatten(0, 1))
+            known.append((batch.future_observed & (scale.scale > 0)).flatten(0, 1))
+        self.head.calibrate(torch.cat(errors), torch.cat(known))

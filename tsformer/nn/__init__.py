@@ -1,0 +1,1 @@
+"""Parts of networks: scaling, patching, attention, encoder, heads."""

@@ -1,0 +1,105 @@
+"""The transformer encoder of PatchTST: post-norm, with batch or layer normalisation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from tsformer.nn.attention import SelfAttention
+
+Norm = Literal["batch", "layer"]
+
+
+class TokenBatchNorm(nn.Module):
+    """Batch normalisation of token features over all known tokens of the batch.
+
+    Zerveas et al. 2021 found it better than layer normalisation on time series, whose outliers
+    it bears. Tokens that are wholly missing do not enter its statistics.
+    """
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(d_model)
+
+    def forward(
+        self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "B N D"]:
+        """Return the normalised tokens; missing ones are normalised by what is known."""
+        if known is None or not self.training:
+            return self.norm(tokens.flatten(0, 1)).view_as(tokens)
+        if int(known.sum()) < 2:  # no variance to be had
+            return tokens
+        normalised = tokens.new_zeros(tokens.shape)
+        normalised[known] = self.norm(tokens[known]).to(tokens.dtype)
+        return normalised
+
+
+class TokenLayerNorm(nn.LayerNorm):
+    """Layer normalisation with the same signature."""
+
+    def forward(
+        self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "B N D"]:
+        """Return each token normalised over its own features."""
+        return super().forward(tokens)
+
+
+def make_norm(norm: Norm, d_model: int) -> nn.Module:
+    """Return the normalisation of this name.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if norm == "batch":
+        return TokenBatchNorm(d_model)
+    if norm == "layer":
+        return TokenLayerNorm(d_model)
+    raise ValueError(f"norm={norm!r} is unknown; choose 'batch' or 'layer'")
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward, each added to its input and normalised after."""
+
+    def __init__(
+        self, d_model: int, n_heads: int, *, d_ff: int, dropout: float, norm: Norm
+    ) -> None:
+        super().__init__()
+        self.attention = SelfAttention(d_model, n_heads)
+        self.attention_norm = make_norm(norm, d_model)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(d_model, d_ff), nn.GELU(), nn.Dropout(dropout), nn.Linear(d_ff, d_model)
+        )
+        self.feed_forward_norm = make_norm(norm, d_model)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "B N D"]:
+        """Return the tokens after one layer."""
+        gathered = self.attention(tokens, known)
+        tokens = self.attention_norm(tokens + self.dropout(gathered), known)
+        worked = self.feed_forward(tokens)
+        return self.feed_forward_norm(tokens + self.dropout(worked), known)
+
+
+class Encoder(nn.Module):
+    """A stack of encoder layers."""
+
+    def __init__(
+        self, d_model: int, n_heads: int, *, n_layers: int, d_ff: int, dropout: float, norm: Norm
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            EncoderLayer(d_model, n_heads, d_ff=d_ff, dropout=dropout, norm=norm)
+            for _ in range(n_layers)
+        )
+
+    def forward(
+        self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "B N D"]:
+        """Return the tokens after all layers."""
+        for layer in self.layers:
+            tokens = layer(tokens, known)
+        return tokens

@@ -1,0 +1,58 @@
+"""A single number per step, and the spread of its past errors as intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from tsformer.nn.heads.levels import normal_quantiles
+from tsformer.nn.heads.quantile import TRAINED_LEVELS, spread_out
+from tsformer.nn.scaling import Scale, normalise
+from tsformer.types import Prediction
+
+POINT_LOSSES = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+
+
+class PointHead(nn.Module):
+    """A point forecast trained on squared, absolute or Huber error.
+
+    A point knows no uncertainty: quantiles are the point plus the quantiles of its errors on held
+    out windows, by step, which `calibrate` gathers; before that, those of a normal distribution
+    as wide as the window.
+    """
+
+    errors: Tensor
+
+    def __init__(self, loss: str) -> None:
+        super().__init__()
+        self.elementwise = POINT_LOSSES[loss]
+        self.output_size = 1
+        self.register_buffer("errors", normal_quantiles(TRAINED_LEVELS))
+
+    def loss(
+        self, output: Float[Tensor, "B C H 1"], target: Float[Tensor, "B C H"], scale: Scale
+    ) -> Float[Tensor, "B C H"]:
+        """Return the loss of each step, in units of the scaled series."""
+        return self.elementwise(output[..., 0], normalise(target, scale), reduction="none")
+
+    def calibrate(self, errors: Float[Tensor, "M H"], known: Bool[Tensor, "M H"]) -> None:
+        """Take the quantiles of errors on held out windows, pooled over steps, as the spread.
+
+        Args:
+            errors: `[M, H]`, truth minus point, in units of the scaled series.
+            known: `[M, H]`, True where the truth was known.
+        """
+        pooled = errors[known].double()
+        if len(pooled) >= len(TRAINED_LEVELS):
+            levels = torch.tensor(TRAINED_LEVELS, dtype=torch.float64)
+            self.errors = torch.quantile(pooled[:10_000_000], levels).to(self.errors)
+
+    def predict(
+        self, output: Float[Tensor, "B C H 1"], scale: Scale, levels: Sequence[float]
+    ) -> Prediction:
+        """Return the point as mean, corrected by its mean error, and quantiles, in raw units."""
+        return spread_out(output + self.errors, TRAINED_LEVELS, scale, levels)

@@ -1,0 +1,1 @@
+"""Training: windows in, best weights out. The one place that knows Lightning."""

@@ -1,0 +1,110 @@
+"""The Lightning module, its data and its callback: they know no architecture."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from tsformer.data.windows import EpochWindows, RandomWindows, Windows
+from tsformer.training.settings import TrainingReport, TrainingSettings
+from tsformer.types import Batch
+
+VALIDATION_BATCH = 256
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains any `ForecastModel` on its own loss with AdamW, warm-up and cosine decay."""
+
+    def __init__(self, model: nn.Module, settings: TrainingSettings, total_steps: int) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.settings = settings
+        self.total_steps = total_steps
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        return self.model.loss(batch)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the loss of held out windows, averaged over all of them."""
+        loss = self.model.loss(batch)
+        self.log("val_loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW, no weight decay on vectors, with a schedule that moves at every step."""
+        matrices = [p for p in self.parameters() if p.ndim >= 2]
+        vectors = [p for p in self.parameters() if p.ndim < 2]
+        groups = [
+            {"params": matrices, "weight_decay": self.settings.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_share)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _learning_rate_share(self, step: int) -> float:
+        warmup = max(1, round(self.settings.warmup * self.total_steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        done = (step - warmup) / max(1, self.total_steps - warmup)
+        return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+class WindowData(pl.LightningDataModule):
+    """Windows to train on and windows held out, as Lightning asks for them."""
+
+    def __init__(
+        self, training: Windows, validation: Windows, settings: TrainingSettings, seed: int
+    ) -> None:
+        super().__init__()
+        self.training = training
+        self.validation = validation
+        self.settings = settings
+        self.seed = seed
+
+    def train_dataloader(self) -> RandomWindows | EpochWindows:
+        """Return random windows, or whole epochs where epochs are counted."""
+        rank = 0 if self.trainer is None else self.trainer.global_rank
+        generator = torch.Generator().manual_seed(self.seed + rank)
+        kind = RandomWindows if self.settings.max_epochs is None else EpochWindows
+        size = self.settings.batch_size
+        return kind(windows=self.training, batch_size=size, generator=generator)
+
+    def val_dataloader(self) -> EpochWindows:
+        """Return the held out windows in a fixed order."""
+        return EpochWindows(
+            windows=self.validation,
+            batch_size=VALIDATION_BATCH,
+            limit=self.settings.max_validation_windows,
+        )
+
+
+class KeepBest(pl.Callback):
+    """Remembers the weights of the lowest validation loss and puts them back at the end."""
+
+    def __init__(self, report: TrainingReport) -> None:
+        self.report = report
+        self.weights: dict[str, Tensor] | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare the loss with the best so far."""
+        loss = float(trainer.callback_metrics["val_loss"])
+        self.report.history.append((trainer.global_step, loss))
+        best = self.report.best_loss
+        if math.isfinite(loss) and (best is None or loss < best):
+            self.report.best_loss = loss
+            self.report.best_step = trainer.global_step
+            self.weights = copy.deepcopy(pl_module.state_dict())
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the best weights."""
+        if self.weights is not None:
+            pl_module.load_state_dict(self.weights)

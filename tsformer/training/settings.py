@@ -1,0 +1,74 @@
+"""What can be set about training, and what it reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How to train: the optimiser, its schedule, when to look and when to stop.
+
+    Attributes:
+        max_steps: optimiser steps; with `max_epochs` given, whichever ends first.
+        max_epochs: passes over all training windows; None draws windows at random instead.
+        batch_size: windows per step.
+        learning_rate: the highest one, reached after the warm-up.
+        weight_decay: of AdamW.
+        warmup: share of the steps in which the learning rate rises linearly; it then falls to
+            zero along a cosine.
+        gradient_clip: largest norm of the gradient.
+        validations: how often the held out windows are looked at.
+        patience: validations without improvement before training stops; None never stops early.
+        max_validation_windows: evenly spread over all held out windows.
+        accelerator, devices, precision: as Lightning's `Trainer` takes them.
+        progress_bar: show one.
+    """
+
+    max_steps: int = 1000
+    max_epochs: int | None = None
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.05
+    gradient_clip: float = 1.0
+    validations: int = 20
+    patience: int | None = 5
+    max_validation_windows: int = 2048
+    accelerator: str = "auto"
+    devices: Any = "auto"
+    precision: Any = "32-true"
+    progress_bar: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_size", "validations", "max_validation_windows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("max_epochs", "patience"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1, or None")
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be above 0")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup={self.warmup} must be at least 0 and below 1")
+
+
+@dataclass(kw_only=True)
+class TrainingReport:
+    """What happened.
+
+    Attributes:
+        steps: optimiser steps taken.
+        best_step: the step whose weights were kept.
+        best_loss: validation loss of those weights; None where nothing was held out.
+        history: `(step, validation loss)` of each look.
+        seconds: wall-clock time.
+    """
+
+    steps: int = 0
+    best_step: int = 0
+    best_loss: float | None = None
+    history: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0

@@ -1,0 +1,115 @@
+"""One function that trains a model on a panel of windows."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from torch import nn
+
+from tsformer.data.windows import Windows
+from tsformer.training.module import KeepBest, TrainingModule, WindowData
+from tsformer.training.settings import TrainingReport, TrainingSettings
+
+
+def train(
+    model: nn.Module,
+    *,
+    training: Windows,
+    validation: Windows,
+    settings: TrainingSettings,
+    seed: int,
+) -> TrainingReport:
+    """Train `model` in place, leave it with its best weights in evaluation mode, and report.
+
+    The same seed on the same machine gives the same numbers; torch's global generator is left as
+    it was. Nothing is written or logged.
+
+    Args:
+        model: a `ForecastModel`.
+        training: windows to train on; at least one.
+        validation: windows held out; may be none, then the last weights are kept.
+        settings: see `TrainingSettings`.
+        seed: of the windows that are drawn, and of dropout.
+    """
+    began = time.perf_counter()
+    total_steps = _total_steps(settings, len(training))
+    validated = len(validation) > 0
+    report = TrainingReport()
+    module = TrainingModule(model, settings, total_steps)
+    data = WindowData(training, validation, settings, seed)
+    with _quiet(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        trainer = _trainer(settings, total_steps, report, validated)
+        trainer.fit(module, datamodule=data)
+    report.steps = trainer.global_step
+    if not validated:
+        report.best_step = report.steps
+    model.cpu().eval()
+    _refuse_divergence(model)
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _total_steps(settings: TrainingSettings, n_windows: int) -> int:
+    if settings.max_epochs is None:
+        return settings.max_steps
+    per_epoch = math.ceil(n_windows / settings.batch_size)
+    return min(settings.max_steps, settings.max_epochs * per_epoch)
+
+
+def _trainer(
+    settings: TrainingSettings, total_steps: int, report: TrainingReport, validated: bool
+) -> pl.Trainer:
+    callbacks: list[pl.Callback] = []
+    if validated:
+        callbacks.append(KeepBest(report))
+        if settings.patience is not None:
+            callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
+    return pl.Trainer(
+        max_steps=total_steps,
+        max_epochs=-1,
+        val_check_interval=max(1, total_steps // settings.validations),
+        check_val_every_n_epoch=None,
+        limit_val_batches=1.0 if validated else 0,
+        num_sanity_val_steps=0,
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=callbacks,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        precision=settings.precision,
+        enable_progress_bar=settings.progress_bar,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        logger=False,
+    )
+
+
+def _refuse_divergence(model: nn.Module) -> None:
+    if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
+        raise ValueError("training diverged: the weights are no longer finite; lower learning_rate")
+
+
+@contextmanager
+def _quiet() -> Iterator[Any]:
+    """Keep Lightning's remarks on hardware, loaders and schedules to itself."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            warnings.filterwarnings("ignore", message=r".*lightning.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

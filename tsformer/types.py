@@ -1,0 +1,127 @@
+"""The words that every room of the house shares: axes, batches, forecasts, models.
+
+Axes, as they stand in shapes throughout the package:
+
+====== ======================================================================
+B      batch: the windows that are computed together
+C      variate: one channel of an item (1 for a univariate series)
+L      context: the last known steps, `context_length` of them
+H      horizon: the steps to forecast
+N      patches of one window
+P      steps of one patch
+D      model width, `d_model`
+Q      quantile levels
+S      series of a panel
+T      steps of all series of a panel, one after the other
+====== ======================================================================
+
+Time is the last axis of data, `[B, C, L]`; what a network says about a step comes after it,
+`[B, C, H, Q]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Windows of many series, ready for a network.
+
+    Attributes:
+        target: `[B, C, L]`, the context in raw units, 0 where nothing was observed.
+        observed: `[B, C, L]`, True where `target` was observed.
+        future: `[B, C, H]`, the steps after the context, 0 where unknown; None in prediction.
+        future_observed: `[B, C, H]`, True where `future` is known.
+        series: `[B]`, the number of the series in its panel.
+    """
+
+    target: Float[Tensor, "B C L"]
+    observed: Bool[Tensor, "B C L"]
+    future: Float[Tensor, "B C H"] | None = None
+    future_observed: Bool[Tensor, "B C H"] | None = None
+    series: Int[Tensor, " B"] | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Return the same batch on `device` (Lightning moves batches by this method)."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(
+            **{
+                name: None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+                for name, tensor in tensors.items()
+            }
+        )
+
+    def __len__(self) -> int:
+        return self.target.shape[0]
+
+
+class Prediction(NamedTuple):
+    """What a model says about the steps after a batch, in raw units.
+
+    `mean` is `[B, C, H]`; `quantiles` is `[B, C, H, Q]`, ascending along Q for ascending levels.
+    """
+
+    mean: Tensor
+    quantiles: Tensor
+
+
+class ForecastModel(Protocol):
+    """A network that can be trained and asked; it holds its own scaling and its own head."""
+
+    context_length: int
+    horizon: int
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the head's parameters, `[B, C, H, output]`, in units of the scaled series."""
+        ...
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean training loss over all known future values of the batch."""
+        ...
+
+    def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
+        """Return the mean and the quantiles at `levels`, in raw units."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """The forecasts of a panel: one row per series, in the panel's order.
+
+    Attributes:
+        mean: `[S, H]`, raw units.
+        quantiles: `[S, H, Q]`, raw units, ascending along Q.
+        levels: `[Q]`, the probabilities of `quantiles`, ascending.
+    """
+
+    mean: np.ndarray
+    quantiles: np.ndarray
+    levels: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        n_series, horizon = self.mean.shape
+        assert self.quantiles.shape == (n_series, horizon, len(self.levels))
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps ahead."""
+        return int(self.mean.shape[1])
+
+    def quantile(self, level: float) -> np.ndarray:
+        """Return the quantile at one of `levels`, `[S, H]`."""
+        return self.quantiles[:, :, self.levels.index(level)]
+
+    def select(self, levels: Sequence[float]) -> Forecast:
+        """Return the same forecast with only these levels, in their order."""
+        columns = [self.levels.index(level) for level in levels]
+        return Forecast(
+            mean=self.mean, quantiles=self.quantiles[:, :, columns], levels=tuple(levels)
+        )
