@@ -43,7 +43,7 @@ lint: $(VENV)/.stamp-dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.stamp-dev ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .

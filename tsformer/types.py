@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -51,13 +51,12 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the same batch on `device` (Lightning moves batches by this method)."""
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(
-            **{
-                name: None if tensor is None else tensor.to(device, non_blocking=non_blocking)
-                for name, tensor in tensors.items()
-            }
-        )
+        moved: dict[str, Any] = {}
+        for field in fields(self):
+            tensor = getattr(self, field.name)
+            if tensor is not None:
+                moved[field.name] = tensor.to(device, non_blocking=non_blocking)
+        return Batch(**moved)
 
     def __len__(self) -> int:
         return self.target.shape[0]

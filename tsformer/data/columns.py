@@ -69,7 +69,7 @@ def read_times(column: Any, name: str, where: Where) -> Times:
     return Times(values=utc.to_numpy().astype(MICROSECONDS), zone=str(zone))
 
 
-def period_frequency(offset: pd.DateOffset) -> Frequency:
+def period_frequency(offset: Any) -> Frequency:
     """Return the frequency of pandas periods, whose steps are known by their first moment."""
     months = {"M": 1, "Q": 3, "Y": 12, "A": 12}
     code = offset.rule_code.split("-")[0].removesuffix("E") or offset.rule_code

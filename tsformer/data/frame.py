@@ -159,7 +159,7 @@ def _plain(column: nw.Series) -> Any:
     if zone is None:
         return column.to_numpy()
     utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
-    return pd.Series(utc).dt.tz_localize("UTC").dt.tz_convert(zone)
+    return pd.DatetimeIndex(utc).tz_localize("UTC").tz_convert(zone)
 
 
 def _read_covariates(
@@ -185,20 +185,12 @@ def _read_wide(frame: pd.DataFrame, schema: Schema) -> tuple[Panel, Layout]:
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise ValueError(f"column {twice!r} comes twice; give every series its own name")
-    length, ids = len(frame), np.asarray(frame.columns)
+    ids = np.asarray(frame.columns)
     times = read_times(frame.index, "index", lambda row: f"row {row}")
-    target = np.stack(
-        [
-            read_numbers(
-                frame[name], str(name), lambda row, name=name: f"series {name!r}, row {row}"
-            )
-            for name in frame.columns
-        ]
-    )
+    columns = [frame.iloc[:, number] for number in range(frame.shape[1])]
+    target = _stack_numbers(columns, [*map(str, ids)], ids, "row")
     panel, layout = _from_matrix(ids, times, target, schema)
-    time_name = frame.index.name or "ds"
-    layout = replace(layout, id_col="unique_id", time_col=time_name)
-    assert length == target.shape[1]
+    layout = replace(layout, id_col="unique_id", time_col=str(frame.index.name or "ds"))
     return panel, _with_index_type(layout, frame.index)
 
 
@@ -222,15 +214,25 @@ def _read_array(array: np.ndarray, schema: Schema) -> tuple[Panel, Layout]:
             "at least one value"
         )
     matrix = np.atleast_2d(array)
-    target = np.stack(
-        [
-            read_numbers(row, "array", lambda step, number=number: f"series {number}, step {step}")
-            for number, row in enumerate(matrix)
-        ]
-    )
+    numbers = np.arange(len(matrix))
+    target = _stack_numbers([*matrix], ["array"] * len(matrix), numbers, "step")
     times = Times(values=np.arange(matrix.shape[1]))
-    panel, layout = _from_matrix(np.arange(len(matrix)), times, target, schema)
+    panel, layout = _from_matrix(numbers, times, target, schema)
     return panel, replace(layout, id_col="unique_id" if array.ndim == 2 else None)
+
+
+def _stack_numbers(
+    columns: Sequence[Any], names: Sequence[str], ids: np.ndarray, unit: str
+) -> np.ndarray:
+    """Return the values of series, `[S, n]`; errors name the series and the row or step."""
+    read = []
+    for column, name, series in zip(columns, names, ids.tolist(), strict=True):
+
+        def where(row: int, series: Any = series) -> str:
+            return f"series {series!r}, {unit} {row}"
+
+        read.append(read_numbers(column, name, where))
+    return np.stack(read)
 
 
 def _from_matrix(
@@ -303,3 +305,7 @@ def _read_gluonts(data: Iterable[Any], schema: Schema) -> tuple[Panel, Layout]:
     )
     panel, order, _ = build_panel(rows, schema.freq)
     return panel, Layout(id_col="item_id", time_col="timestamp", target_col="target", order=order)
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and {"start", "target"} <= set(entry)

@@ -34,7 +34,7 @@ class Layout:
     time_col: str | None
     target_col: str
     order: np.ndarray
-    backend: nw.Implementation = nw.Implementation.PANDAS
+    backend: Any = nw.Implementation.PANDAS
     id_type: Any = None
     time_type: Any = None
     zone: str | None = None

@@ -65,6 +65,12 @@ class Panel:
         """`[S]`, steps of each series, missing ones included."""
         return np.diff(self.offsets)
 
+    @property
+    def known_counts(self) -> np.ndarray:
+        """`[S]`, steps of each series at which something was observed."""
+        before = np.r_[0, np.cumsum(np.isfinite(self.values).any(axis=0))]
+        return before[self.offsets[1:]] - before[self.offsets[:-1]]
+
     def series(self, number: int) -> np.ndarray:
         """Return the values of one series, `[C, length]`, as a view."""
         return self.values[:, self.offsets[number] : self.offsets[number + 1]]
@@ -158,17 +164,19 @@ def concatenate(earlier: Panel, later: Panel) -> Panel:
     )
 
 
-def merge(one: Panel, other: Panel) -> Panel:
-    """Return the series of both panels, ordered by id as `one` and `other` are.
+def extend(earlier: Panel, later: Panel) -> Panel:
+    """Return the series of both panels, those in common joined as `concatenate` does.
 
-    Assumes no id in common and one frequency; covariates are left out.
+    Ordered by id; covariates are left out.
     """
+    others = earlier.select(np.flatnonzero(~np.isin(earlier.ids, later.ids)))
+    joined = concatenate(earlier, later)
     both = Panel(
-        values=np.concatenate([one.values, other.values], axis=1),
-        offsets=np.r_[one.offsets, one.offsets[-1] + other.offsets[1:]],
-        ids=np.concatenate([one.ids, other.ids]),
-        starts=np.concatenate([one.starts, other.starts]),
-        freq=one.freq,
+        values=np.concatenate([others.values, joined.values], axis=1),
+        offsets=np.r_[others.offsets, others.offsets[-1] + joined.offsets[1:]],
+        ids=np.concatenate([others.ids, joined.ids]),
+        starts=np.concatenate([others.starts, joined.starts]),
+        freq=later.freq,
     )
     return both.select(np.argsort(sort_keys(both.ids), kind="stable"))
 

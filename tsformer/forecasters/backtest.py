@@ -11,12 +11,11 @@ from sklearn.base import clone
 
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
+from tsformer.forecasters.answers import Rows
 from tsformer.forecasters.checks import quantile_levels
 
 if TYPE_CHECKING:
     from tsformer.forecasters.base import Forecaster
-
-Rows = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class Backtest:
         windows, fitted = [], None
         for window in range(self.n_windows):
             cutoffs = self._cutoffs(panel, forecaster.horizon, window)
-            usable = np.flatnonzero(_known_before(panel, cutoffs) > 0)
+            usable = np.flatnonzero(panel.head(cutoffs).known_counts > 0)
             if len(usable) == 0:
                 continue
             history = panel.select(usable).head(cutoffs[usable])
@@ -72,12 +71,6 @@ class Backtest:
                 f"is {short[0]!r}); they have fewer rows",
                 stacklevel=4,
             )
-
-
-def _known_before(panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
-    """Return how many values each series has before its cut-off."""
-    before = np.r_[0, np.cumsum(np.isfinite(panel.values).any(axis=0))]
-    return before[panel.offsets[:-1] + np.maximum(cutoffs, 0)] - before[panel.offsets[:-1]]
 
 
 def _rows(panel: Panel, layout: Layout, windows: list[Any], horizon: int) -> Rows:

@@ -20,12 +20,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.layout import Layout
-from tsformer.data.panel import Panel, concatenate, merge
+from tsformer.data.panel import Panel, concatenate, extend
+from tsformer.forecasters.answers import forecast_rows, sample_rows
 from tsformer.forecasters.backtest import Backtest
 from tsformer.forecasters.checks import FitReport, inspect_panel, positive_integer, quantile_levels
 from tsformer.forecasters.fallback import PooledValues
+from tsformer.forecasters.history import append_validation, read_like
 from tsformer.forecasters.persistence import save_forecaster
-from tsformer.forecasters.score import mean_absolute_scaled_error
+from tsformer.forecasters.score import mean_absolute_scaled_error, split_last
 from tsformer.forecasters.words import known_words, refuse_unknown
 from tsformer.types import Forecast
 
@@ -105,7 +107,7 @@ class Forecaster(BaseEstimator, ABC):
         if val_df is not None:
             if val_size is not None:
                 raise ValueError("val_df and val_size exclude each other; pass one of them")
-            panel, held_out = self._with_validation(panel, val_df)
+            panel, held_out = append_validation(panel, self._read(val_df)[0])
         if val_size is not None and val_size != 0:
             positive_integer("val_size", val_size)
         self.fit_panel(panel, held_out)
@@ -120,6 +122,22 @@ class Forecaster(BaseEstimator, ABC):
         self.fit_report_ = self._learn(panel, val_size)
         self.panel_ = panel.tail(self._memory)
         return self
+
+    def predict_panel(
+        self,
+        panel: Panel | None = None,
+        *,
+        horizon: int | None = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> Forecast:
+        """Return the forecasts of a panel as arrays; None continues the fitted one.
+
+        What `predict` does, without frames.
+        """
+        check_is_fitted(self)
+        steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
+        levels = quantile_levels(self.quantiles if quantiles is None else quantiles)
+        return self._forecast_all(self.panel_ if panel is None else panel, steps, levels)
 
     @known_words
     def predict(
@@ -151,7 +169,7 @@ class Forecaster(BaseEstimator, ABC):
         levels = quantile_levels(self.quantiles if quantiles is None else quantiles, level)
         panel, layout = self._context(df)
         forecast = self._forecast_all(panel, steps, levels)
-        return layout.write(*_forecast_rows(panel, layout, forecast))
+        return layout.write(*forecast_rows(panel, layout, forecast))
 
     @known_words
     def predict_samples(
@@ -175,16 +193,7 @@ class Forecaster(BaseEstimator, ABC):
         known = panel.select(self.pooled_.forecastable(panel))
         paths = self._sample(known, steps, n_samples)
         paths = self.pooled_.fill_samples(panel, paths, steps, self._generator())
-        shape = (len(panel), n_samples, steps)
-        order = layout.order
-        return layout.write(
-            np.repeat(panel.ids[order], n_samples * steps),
-            np.broadcast_to(panel.future_times(steps)[order][:, None], shape).reshape(-1),
-            {
-                "sample": np.broadcast_to(np.arange(n_samples)[:, None], shape).reshape(-1),
-                layout.target_col: paths[order].astype(np.float64).reshape(-1),
-            },
-        )
+        return layout.write(*sample_rows(panel, layout, paths))
 
     @known_words
     def cross_validation(
@@ -228,30 +237,19 @@ class Forecaster(BaseEstimator, ABC):
         """
         check_is_fitted(self)
         panel = concatenate(self.panel_, self._read(df, fitted=True)[0])
-        history = panel.head(panel.lengths - self.horizon)
-        scored = np.isfinite(history.values).any(axis=0)
-        usable = np.flatnonzero(np.add.reduceat(np.r_[scored, False], history.offsets[:-1]) > 0)
-        usable = usable[history.lengths[usable] > 0]
-        if len(usable) == 0:
-            raise ValueError(
-                f"no series of df has more than horizon={self.horizon} steps, and none continues "
-                "a fitted one; pass longer series"
-            )
-        forecast = self._forecast(history.select(usable), self.horizon, (0.5,))
-        return -mean_absolute_scaled_error(
-            panel.select(usable), forecast.quantile(0.5), self.season_length_
-        )
+        history, scored = split_last(panel, self.horizon)
+        forecast = self._forecast(history, self.horizon, (0.5,))
+        median = forecast.quantile(0.5)
+        return -mean_absolute_scaled_error(scored, median, self.season_length_)
 
     @known_words
     def update(self, df: Any) -> Self:
         """Take in newer rows of fitted series, or new series, without learning; return self."""
         check_is_fitted(self)
         new = self._read(df, fitted=True)[0]
-        joined = concatenate(self.panel_, new)
-        others = np.flatnonzero(~np.isin(self.panel_.ids, new.ids))
         first_seen = self.panel_.ids[self.layout_.order]
         unseen = new.ids[~np.isin(new.ids, self.panel_.ids)]
-        self.panel_ = merge(self.panel_.select(others), joined).tail(self._memory)
+        self.panel_ = extend(self.panel_, new).tail(self._memory)
         place = {name: number for number, name in enumerate(self.panel_.ids)}
         order = np.array([place[name] for name in [*first_seen, *unseen]])
         self.layout_ = replace(self.layout_, order=order)
@@ -282,39 +280,12 @@ class Forecaster(BaseEstimator, ABC):
     def _read(self, df: Any, fitted: bool = False) -> tuple[Panel, Layout]:
         """Return data as a panel, on the grid of the fitted series if asked."""
         schema = Schema(
-            id_col=self.id_col,
-            time_col=self.time_col,
-            target_col=self.target_col,
-            freq=self.panel_.freq if fitted else self.freq,
+            id_col=self.id_col, time_col=self.time_col, target_col=self.target_col, freq=self.freq
         )
-        panel, layout = read_panel(df, schema)
-        if fitted and 2 * np.isfinite(panel.values).sum() <= panel.values.size > 2:
-            self._refuse_other_frequency(df, schema)
-        return panel, layout
-
-    def _refuse_other_frequency(self, df: Any, schema: Schema) -> None:
-        """Raise where sparse data are not gaps, but another frequency."""
-        found = read_panel(df, replace(schema, freq=None))[0].freq
-        known = self.panel_.freq
-        if found.step != known.step and not self.freq:
-            raise ValueError(
-                f"the data look like freq={found.alias or found.step!r}, but the forecaster was "
-                f"fitted at {known.alias or known.step!r}; resample them, or fit anew"
-            )
+        return read_like(df, schema, self.panel_.freq) if fitted else read_panel(df, schema)
 
     def _context(self, df: Any) -> tuple[Panel, Layout]:
         return (self.panel_, self.layout_) if df is None else self._read(df, fitted=True)
-
-    def _with_validation(self, panel: Panel, val_df: Any) -> tuple[Panel, np.ndarray]:
-        """Return the panel with the later rows appended, and how many these are per series."""
-        later = self._read(val_df)[0]
-        strangers = later.ids[~np.isin(later.ids, panel.ids)]
-        if len(strangers):
-            raise ValueError(f"val_df has the series {strangers.tolist()[0]!r}, which df has not")
-        joined = concatenate(panel, later)
-        others = panel.select(np.flatnonzero(~np.isin(panel.ids, later.ids)))
-        both = merge(others, joined)
-        return both, both.lengths - panel.lengths
 
     def _forecast_all(self, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
         """Return forecasts of all series; those without a value get the pooled distribution."""
@@ -332,16 +303,3 @@ class Forecaster(BaseEstimator, ABC):
 
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(getattr(self, "random_state", 0))
-
-
-def _forecast_rows(
-    panel: Panel, layout: Layout, forecast: Forecast
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Return ids, times and columns of a forecast, series in the caller's order."""
-    order = layout.order
-    columns = {"mean": forecast.mean[order].astype(np.float64).reshape(-1)}
-    for number, level in enumerate(forecast.levels):
-        values = forecast.quantiles[order, :, number].astype(np.float64)
-        columns[f"{level:g}"] = values.reshape(-1)
-    ids = np.repeat(panel.ids[order], forecast.horizon)
-    return ids, panel.future_times(forecast.horizon)[order].reshape(-1), columns

@@ -75,10 +75,9 @@ def inspect_panel(panel: Panel, context_length: int) -> FitReport:
     Raises:
         ValueError: where no series has a single value.
     """
-    observed = np.isfinite(panel.values).any(axis=0)
-    values = np.where(observed, panel.values[0], 0)
-    starts = panel.offsets[:-1]
-    count = np.add.reduceat(observed, starts) * (panel.lengths > 0)
+    observed = np.isfinite(panel.values[0])
+    values, starts = panel.values[0], panel.offsets[:-1]
+    count = panel.known_counts
     if not observed.any():
         names = ", ".join(repr(as_python(name)) for name in panel.ids[:3])
         more = ", …" if len(panel) > 3 else ""

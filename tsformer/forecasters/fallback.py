@@ -34,9 +34,7 @@ class PooledValues:
     @staticmethod
     def forecastable(panel: Panel) -> np.ndarray:
         """Return the numbers of the series that have a value."""
-        observed = np.isfinite(panel.values).any(axis=0)
-        before = np.r_[0, np.cumsum(observed)]
-        return np.flatnonzero(before[panel.offsets[1:]] > before[panel.offsets[:-1]])
+        return np.flatnonzero(panel.known_counts > 0)
 
     def fill(
         self, panel: Panel, forecast: Forecast | None, horizon: int, levels: tuple[float, ...]

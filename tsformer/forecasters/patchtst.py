@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from tsformer.forecasters.defaults import default_patches
 from tsformer.forecasters.trained import TrainedForecaster
 from tsformer.models.patchtst import PatchTSTConfig, patchtst
+from tsformer.models.scaled import ScaledModel
 from tsformer.nn.encoder import Norm
 
 
@@ -36,7 +35,7 @@ class PatchTSTForecaster(TrainedForecaster):
     dropout: float = 0.2
     norm: Norm = "batch"
 
-    def _build(self) -> nn.Module:
+    def _build(self) -> ScaledModel:
         patch_length, stride = default_patches(self.context_length_)
         if self.patch_length is not None:
             patch_length, stride = self.patch_length, max(1, self.patch_length // 2)

@@ -96,7 +96,8 @@ def load(folder: str | PathLike[str]) -> Any:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in config["parameters"].items()
     }
-    forecaster = FORECASTERS[config["class"]](**parameters)
+    kind: Any = FORECASTERS[config["class"]]
+    forecaster = kind(**parameters)
     starts = tensors["panel.starts"].numpy()
     forecaster.panel_ = Panel(
         values=tensors["panel.values"].numpy(),

@@ -7,6 +7,24 @@ import numpy as np
 from tsformer.data.panel import Panel
 
 
+def split_last(panel: Panel, horizon: int) -> tuple[Panel, Panel]:
+    """Return what precedes each series' last horizon, and the whole of the same series.
+
+    Series with nothing known before are left out.
+
+    Raises:
+        ValueError: where none is left.
+    """
+    history = panel.head(panel.lengths - horizon)
+    usable = np.flatnonzero(history.known_counts > 0)
+    if len(usable) == 0:
+        raise ValueError(
+            f"no series has values before its last horizon={horizon} steps, and none continues a "
+            "fitted one; pass longer series"
+        )
+    return history.select(usable), panel.select(usable)
+
+
 def mean_absolute_scaled_error(panel: Panel, median: np.ndarray, season_length: int) -> float:
     """Return MASE (Hyndman & Koehler 2006): the mean over series of their scaled errors.
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from tsformer.data.grid import as_python
 from tsformer.data.panel import Panel
@@ -27,6 +26,7 @@ from tsformer.forecasters.inference import (
     held_out_batches,
     sample_panel,
 )
+from tsformer.models.scaled import ScaledModel
 from tsformer.nn.heads.distribution import COUNTS
 from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.types import Forecast
@@ -71,8 +71,8 @@ class TrainedForecaster(Forecaster):
     random_state: int = 0
 
     @abstractmethod
-    def _build(self) -> nn.Module:
-        """Return an untrained `ForecastModel` for `context_length_` and `horizon`."""
+    def _build(self) -> ScaledModel:
+        """Return an untrained network for `context_length_` and `horizon`."""
 
     @property
     def _memory(self) -> int:
@@ -114,7 +114,8 @@ class TrainedForecaster(Forecaster):
         self.model_ = model
         judged = list(held_out_batches(validation if len(validation) else training))
         with torch.inference_mode():
-            model.eval().calibrate(judged)
+            model.eval()
+            model.calibrate(judged)
         self.correlation_ = error_correlation(model, judged)
         return report
 
@@ -131,7 +132,7 @@ class TrainedForecaster(Forecaster):
         )
         return training, validation
 
-    def _train(self, model: nn.Module, training: Windows, validation: Windows) -> TrainingReport:
+    def _train(self, model: ScaledModel, training: Windows, validation: Windows) -> TrainingReport:
         from tsformer.training.train import train  # imports Lightning, which takes seconds
 
         return train(
@@ -142,7 +143,7 @@ class TrainedForecaster(Forecaster):
             seed=self.random_state,
         )
 
-    def _initial_model(self) -> nn.Module:
+    def _initial_model(self) -> ScaledModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
             model = self._build()

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tsformer.nn.heads import DistributionHead, PointHead, QuantileHead
+from tsformer.nn.heads import AnyHead, PointHead
 from tsformer.nn.scaling import Scale, instance_norm, normalise
 from tsformer.types import Batch, Prediction
 
@@ -30,7 +30,7 @@ class ScaledModel(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        head: QuantileHead | PointHead | DistributionHead,
+        head: AnyHead,
         *,
         context_length: int,
         horizon: int,

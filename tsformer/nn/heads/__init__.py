@@ -16,7 +16,15 @@ from tsformer.nn.heads.quantile import TRAINED_LEVELS, QuantileHead
 from tsformer.nn.scaling import Scale
 from tsformer.types import Prediction
 
-__all__ = ["TRAINED_LEVELS", "DistributionHead", "Head", "PointHead", "QuantileHead", "make_head"]
+__all__ = [
+    "TRAINED_LEVELS",
+    "AnyHead",
+    "DistributionHead",
+    "Head",
+    "PointHead",
+    "QuantileHead",
+    "make_head",
+]
 
 
 class Head(Protocol):
@@ -36,9 +44,10 @@ class Head(Protocol):
         ...
 
 
-def make_head(
-    head: str, *, levels: Sequence[float] = ()
-) -> QuantileHead | PointHead | DistributionHead:
+AnyHead = QuantileHead | PointHead | DistributionHead
+
+
+def make_head(head: str, *, levels: Sequence[float] = ()) -> AnyHead:
     """Return the head of this name.
 
     Args:

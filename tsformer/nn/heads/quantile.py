@@ -73,7 +73,7 @@ def spread_out(
     scale: Scale,
     levels: Sequence[float],
 ) -> Prediction:
-    """Return mean and quantiles at `levels`, in raw units, from scaled quantiles at known levels."""
+    """Return mean and quantiles at `levels`, raw units, from scaled ones at known levels."""
     mean = known @ mean_weights(known_levels).to(known)
     quantiles = known @ quantile_weights(known_levels, tuple(levels)).to(known)
     return Prediction(

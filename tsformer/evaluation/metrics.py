@@ -1,0 +1,80 @@
+"""Scores, computed by GluonTS's own evaluators over all windows and series together."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from gluonts.ev.metrics import MAE, MASE, MSE, Coverage, MeanWeightedSumQuantileLoss
+from gluonts.ev.ts_stats import seasonal_error
+
+from tsformer.data.panel import Panel
+from tsformer.types import Forecast
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+class Scores:
+    """Collects windows and returns the scores over all of them.
+
+    - `MASE`: mean absolute error of the median, each window's divided by the mean absolute
+      seasonal difference of its history (Hyndman & Koehler 2006). Windows whose history has no
+      such difference do not count in it.
+    - `CRPS`: mean weighted quantile loss at 0.1 … 0.9, also called WQL: an estimate of the
+      continuous ranked probability score divided by the mean absolute value.
+    - `coverage80`, `width80`: share of values within the 10 % and 90 % quantiles, and the mean
+      distance of these divided by the mean absolute value.
+    - `MSE`, `MAE`: of the mean forecast, in units of the data.
+    """
+
+    def __init__(self, season_length: int) -> None:
+        self.season_length = season_length
+        self._evaluators: dict[str, Any] = {
+            "MASE": MASE()(axis=None),
+            "CRPS": MeanWeightedSumQuantileLoss(quantile_levels=list(LEVELS))(axis=None),
+            "below10": Coverage(quantile_level=0.1)(axis=None),
+            "below90": Coverage(quantile_level=0.9)(axis=None),
+            "MSE": MSE(forecast_type="mean")(axis=None),
+            "MAE": MAE(forecast_type="mean")(axis=None),
+        }
+        self._width, self._level = 0.0, 0.0
+
+    def update(self, history: Panel, truth: np.ndarray, forecast: Forecast) -> None:
+        """Take in windows.
+
+        Args:
+            history: one series per window.
+            truth: `[W, H]`, NaN = missing, which does not count.
+            forecast: at `LEVELS`.
+        """
+        label = np.ma.masked_invalid(truth)
+        scale = seasonal_errors(history, self.season_length)[:, None]
+        data = {"label": label, "mean": forecast.mean}
+        data |= {str(level): forecast.quantile(level) for level in LEVELS}
+        scaled = np.ma.masked_where(np.broadcast_to(~(scale > 0), label.shape), label)
+        for name, evaluator in self._evaluators.items():
+            chosen = {**data, "label": scaled, "seasonal_error": np.where(scale > 0, scale, 1)}
+            evaluator.update(chosen if name == "MASE" else data)
+        width = forecast.quantile(0.9) - forecast.quantile(0.1)
+        self._width += float(width[~label.mask].sum()) if label.mask.any() else float(width.sum())
+        self._level += float(np.abs(label).sum())
+
+    def result(self) -> dict[str, float]:
+        """Return the scores."""
+        values = {name: float(evaluator.get()) for name, evaluator in self._evaluators.items()}
+        values["coverage80"] = values.pop("below90") - values.pop("below10")
+        values["width80"] = self._width / self._level
+        return values
+
+
+def seasonal_errors(history: Panel, season_length: int) -> np.ndarray:
+    """Return each series' mean absolute seasonal difference, `[S]`; 0 where it has none."""
+    errors = np.zeros(len(history))
+    for number in range(len(history)):
+        values = np.ma.masked_invalid(history.series(number)[0].astype(np.float64))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # mean of nothing
+            error = seasonal_error(values, season_length)
+        errors[number] = np.ma.filled(np.nan_to_num(np.ma.filled(error, 0.0)), 0.0).item()
+    return errors

@@ -1,0 +1,222 @@
+"""Runs a suite, one result at a time, each stored at once, so that a rerun goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+import tsformer
+from tsformer.data.datasets import DatasetUnavailableError
+from tsformer.data.grid import as_python
+from tsformer.evaluation.baselines import StatisticalBaseline
+from tsformer.evaluation.metrics import LEVELS, Scores
+from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec
+from tsformer.evaluation.tasks import Task, Windows, load_task
+from tsformer.forecasters import FORECASTERS
+from tsformer.types import Forecast
+
+Record = dict[str, Any]
+_EXAMPLES = 4  # series per task whose forecast is kept for the pictures
+
+
+def run_suite(
+    suite: SuiteSpec, folder: Path, notify: Callable[[str], None] = lambda line: None
+) -> list[Record]:
+    """Return the records of all runs, those stored in `folder` included.
+
+    A run that fails is recorded with its error and tried again next time, and so is a task whose
+    data cannot be had; neither stops the others.
+
+    Args:
+        suite: tasks and models.
+        folder: where each record is written as JSON as soon as it is there.
+        notify: called with a line on each run.
+    """
+    records = []
+    runs = [(model, seed) for model in suite.models for seed in model.seeds or (None,)]
+    total = len(suite.tasks) * len(runs)
+    for task_number, task_spec in enumerate(suite.tasks):
+        task: Task | None = None
+        for run_number, (model, seed) in enumerate(runs):
+            label = f"[{task_number * len(runs) + run_number + 1}/{total}] {task_spec.name}: "
+            label += model.name + ("" if seed is None else f", seed {seed}")
+            path = folder / "runs" / f"{_file_name(task_spec, model, seed)}.json"
+            stored = _stored(path, _fingerprint(task_spec, model, seed))
+            if stored is None:
+                record, task = _run(task_spec, task, model, seed)
+                _write(path, record)
+            else:
+                record = stored
+            notify(f"{label}: {_summary(record)}{'' if stored is None else ' (stored)'}")
+            records.append(record)
+    return records
+
+
+def _run(
+    spec: TaskSpec, task: Task | None, model: ModelSpec, seed: int | None
+) -> tuple[Record, Task | None]:
+    """Return the record of one run and the task, which the next run needs again."""
+    record: Record = {
+        "task": spec.name,
+        "model": model.name,
+        "seed": seed,
+        "fingerprint": _fingerprint(spec, model, seed),
+        "version": tsformer.__version__,
+    }
+    try:
+        task = task or load_task(spec)
+    except DatasetUnavailableError as error:
+        return {**record, "status": "skipped", "error": str(error)}, None
+    try:
+        record |= evaluate(task, make_forecaster(model, spec, seed))
+        record["status"] = "done"
+    except Exception as error:  # one model's failure must not lose the others' results
+        record |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+        record["traceback"] = traceback.format_exc(limit=-5)
+    return record, task
+
+
+def make_forecaster(model: ModelSpec, task: TaskSpec, seed: int | None) -> Any:
+    """Return an unfitted forecaster for a task."""
+    parameters = {
+        name: getattr(task, name) if value == "task" else value
+        for name, value in model.parameters.items()
+    }
+    parameters["horizon"] = task.horizon
+    if model.forecaster not in FORECASTERS:
+        return StatisticalBaseline(model=model.forecaster, **parameters)
+    if seed is not None:
+        parameters["random_state"] = seed
+    return FORECASTERS[model.forecaster](**parameters)
+
+
+def evaluate(task: Task, forecaster: Any) -> Record:
+    """Return scores, seconds, peak memory and examples of one forecaster on one task."""
+    scores = Scores(task.spec.season_length)
+    examples: list[Record] = []
+    with _peak_memory() as memory, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        began = time.perf_counter()
+        forecaster.fit_panel(task.training_panel, val_size=task.val_size)
+        fitted = time.perf_counter()
+        seconds = 0.0
+        for windows in task.windows(_memory(task, forecaster)):
+            began_forecast = time.perf_counter()
+            forecast = forecaster.predict_panel(windows.history, quantiles=LEVELS)
+            seconds += time.perf_counter() - began_forecast
+            scores.update(windows.history, windows.truth, forecast)
+            examples = _examples(windows, forecast)
+    return {
+        "scores": scores.result(),
+        "fit_seconds": fitted - began,
+        "predict_seconds": seconds,
+        "peak_memory_mb": memory["peak"] / 2**20,
+        "examples": examples,
+    }
+
+
+def _memory(task: Task, forecaster: Any) -> int | None:
+    """Return how much history windows need: all of it where it sets the scale of MASE."""
+    if task.spec.protocol != "ltsf":
+        return None
+    return max(getattr(forecaster, "context_length_", 0), 2 * task.spec.season_length)
+
+
+def _examples(windows: Windows, forecast: Forecast) -> list[Record]:
+    """Return the last windows of some series, evenly spread, as plain lists."""
+    last = np.flatnonzero(~np.isin(np.arange(len(windows.series)), _superseded(windows.series)))
+    chosen = last[np.unique(np.linspace(0, len(last) - 1, _EXAMPLES).round().astype(int))]
+    horizon = windows.truth.shape[1]
+    return [
+        {
+            "series": str(as_python(windows.history.ids[w])),
+            "history": _rounded(windows.history.series(w)[0, -4 * horizon :]),
+            "truth": _rounded(windows.truth[w]),
+            "median": _rounded(forecast.quantile(0.5)[w]),
+            "low": _rounded(forecast.quantile(0.1)[w]),
+            "high": _rounded(forecast.quantile(0.9)[w]),
+        }
+        for w in chosen
+    ]
+
+
+def _superseded(series: np.ndarray) -> np.ndarray:
+    """Return the windows after which their series has another one."""
+    seen, earlier = set(), []
+    for window in range(len(series) - 1, -1, -1):
+        if series[window] in seen:
+            earlier.append(window)
+        seen.add(series[window])
+    return np.array(earlier, dtype=np.int64)
+
+
+def _rounded(values: np.ndarray) -> list[float | None]:
+    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values]
+
+
+@contextmanager
+def _peak_memory() -> Iterator[dict[str, float]]:
+    """Measure the process's largest resident memory, twenty times a second."""
+    process, peak, done = psutil.Process(), {"peak": 0.0}, threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            peak["peak"] = max(peak["peak"], process.memory_info().rss)
+            done.wait(0.05)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _fingerprint(task: TaskSpec, model: ModelSpec, seed: int | None) -> str:
+    """Return what tells a stored result from one of other settings."""
+    content = [asdict(task), asdict(model) | {"seeds": seed}, tsformer.__version__]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _file_name(task: TaskSpec, model: ModelSpec, seed: int | None) -> str:
+    name = f"{task.name}--{model.name}" + ("" if seed is None else f"--{seed}")
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
+def _stored(path: Path, fingerprint: str) -> Record | None:
+    """Return a finished record of the same settings."""
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    same = record.get("fingerprint") == fingerprint
+    return record if same and record.get("status") == "done" else None
+
+
+def _write(path: Path, record: Record) -> None:
+    """Write the whole record or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    draft.write_text(json.dumps(record), encoding="utf-8")
+    os.replace(draft, path)
+
+
+def _summary(record: Record) -> str:
+    if record["status"] != "done":
+        return f"{record['status']}: {record['error']}"
+    scores = record["scores"]
+    seconds = record["fit_seconds"] + record["predict_seconds"]
+    return f"MASE {scores['MASE']:.3f}, CRPS {scores['CRPS']:.4f}, {seconds:.1f} s"
