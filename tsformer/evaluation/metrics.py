@@ -33,8 +33,8 @@ class Scores:
         self._evaluators: dict[str, Any] = {
             "MASE": MASE()(axis=None),
             "CRPS": MeanWeightedSumQuantileLoss(quantile_levels=list(LEVELS))(axis=None),
-            "below10": Coverage(quantile_level=0.1)(axis=None),
-            "below90": Coverage(quantile_level=0.9)(axis=None),
+            "below10": Coverage(q=0.1)(axis=None),
+            "below90": Coverage(q=0.9)(axis=None),
             "MSE": MSE(forecast_type="mean")(axis=None),
             "MAE": MAE(forecast_type="mean")(axis=None),
         }
