@@ -66,7 +66,9 @@ def _long(table: pd.DataFrame, digits: int = 6) -> pd.DataFrame:
 
 
 def _single(name: str, times: Any, values: Any) -> pd.DataFrame:
-    return _long(pd.DataFrame({name: np.asarray(values, dtype=float)}, index=pd.DatetimeIndex(times)))
+    return _long(
+        pd.DataFrame({name: np.asarray(values, dtype=float)}, index=pd.DatetimeIndex(times))
+    )
 
 
 def air_passengers(folder: Path) -> pd.DataFrame:
@@ -169,14 +171,15 @@ def nyc_weather(folder: Path) -> pd.DataFrame:
     table.loc[table["wind_speed"] > 200, "wind_speed"] = np.nan  # a known misreading
     measures = ["temp", "humid", "wind_speed"]
     wide = table.pivot_table(index="ds", columns="origin", values=measures)
-    wide.columns = [f"{origin}_{measure}" for measure, origin in wide.columns]
+    pairs: Any = wide.columns
+    wide.columns = pd.Index([f"{origin}_{measure}" for measure, origin in pairs])
     hourly = pd.date_range(wide.index[0], wide.index[-1], freq="h")
     return _long(wide.reindex(hourly), digits=5)
 
 
 def pjm_load(folder: Path) -> pd.DataFrame:
     table = pd.read_parquet(_file(folder, "pjm_hourly.parquet"))
-    table.index = table.index.tz_localize(None)
+    table.index = pd.DatetimeIndex(table.index).tz_localize(None)
     table = table[~table.index.duplicated()].sort_index().loc["2017-10-01":"2018-07-31"]
     table = table.loc[:, table.notna().mean() > 0.9]
     hourly = pd.date_range(table.index[0], table.index[-1], freq="h")

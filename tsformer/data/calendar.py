@@ -30,19 +30,22 @@ class Frequency:
         alias: pandas' name for it, such as `"h"`, `"W-SUN"`, `"MS"`; `""` for integer time.
         day_rule: which day of its month a monthly step falls on; `"same"` is the day of the
             series' first time stamp (in shorter months, their last day).
+        day: the day that `"same"` means where the first time stamp is the last of a shorter
+            month: 30 for a series that is cut to begin on 28 February. 0 where it means itself.
     """
 
     unit: Unit
     step: int
     alias: str = ""
     day_rule: DayRule = "same"
+    day: int = 0
 
     @property
     def season_length(self) -> int:
         """Steps of the most common season: a day below daily, a week for days, a year above.
 
-        1 where there is none (weeks, years, integer time): what GluonTS and the published
-        benchmarks use, except for weeks, whose yearly season of 52 steps it returns.
+        1 where there is none (years, integer time, steps that do not divide the season). GluonTS
+        differs for days and weeks, to which it gives no season.
         """
         if self.unit == "month":
             return 12 // self.step if 12 % self.step == 0 else 1
@@ -100,11 +103,15 @@ class Frequency:
         elif self.day_rule == "business start":
             day = np.busday_offset(first, 0, roll="forward")
         else:
-            day_number = start.astype("datetime64[D]") - start.astype("datetime64[M]").astype(
-                "datetime64[D]"
-            )
-            day = np.minimum(first + day_number, last)
+            day = np.minimum(first + (self._day_of_month(start) - 1), last)
         return day.astype(MICROSECONDS) + clock
+
+    def _day_of_month(self, start: np.ndarray) -> np.ndarray:
+        """Return the day of the month, 1 to 31, that series with these first times keep to."""
+        month = start.astype("datetime64[M]")
+        own = (start.astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64) + 1
+        is_last = start.astype("datetime64[D]") + 1 == (month + 1).astype("datetime64[D]")
+        return np.where(is_last, np.maximum(own, self.day), own)
 
 
 def parse_frequency(alias: str | pd.DateOffset) -> Frequency:
@@ -126,7 +133,9 @@ def parse_frequency(alias: str | pd.DateOffset) -> Frequency:
     if isinstance(offset, offsets.Week):
         return Frequency(unit="fixed", step=7 * _DAY * step, alias=offset.freqstr)
     if isinstance(offset, offsets.Tick):
-        microseconds = pd.Timedelta(offset).value // 1000
+        microseconds, rest = divmod(pd.Timedelta(offset).value, 1000)
+        if rest:
+            raise ValueError(f"freq={alias!r} is finer than a microsecond; use whole microseconds")
         return Frequency(unit="fixed", step=microseconds, alias=fixed_alias(microseconds))
     if isinstance(offset, offsets.BusinessDay):
         return Frequency(unit="business", step=step, alias=offset.freqstr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 from tsformer.data.calendar import MICROSECONDS, Frequency, parse_frequency
 
 LARGEST = 1e35  # beyond it, float32 has no room for a forecast and its intervals
+_NOT_NUMBERS = (str, bytes, datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)
 Where = Callable[[int], str]  # row number -> "series 'a', row 3"
 
 
@@ -38,8 +40,30 @@ class Times:
         """The values by the clock on the wall of their time zone."""
         if self.zone is None:
             return self.values
-        local = pd.DatetimeIndex(self.values).tz_localize("UTC").tz_convert(self.zone)
-        return local.tz_localize(None).to_numpy().astype(MICROSECONDS)
+        clock = _wall_clock(self.values, self.zone)
+        before = _wall_clock(self.values - 1, self.zone) + np.timedelta64(1, "us")
+        return _before_skipped_hours(clock, before) if (before < clock).any() else clock
+
+
+def _wall_clock(utc: np.ndarray, zone: str) -> np.ndarray:
+    local = pd.DatetimeIndex(utc).tz_localize("UTC").tz_convert(zone)
+    return local.tz_localize(None).to_numpy().astype(MICROSECONDS)
+
+
+def _before_skipped_hours(clock: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return clock times, moved back to the usual time of day where that was skipped.
+
+    Where clocks go forward at midnight, a daily series has 01:00 on that day.
+
+    Args:
+        clock: `[n]`, clock times.
+        before: `[n]`, what the clock would show, had it not just gone forward.
+    """
+    day = clock.astype("datetime64[D]")
+    times_of_day, counts = np.unique(clock - day, return_counts=True)
+    usual = day + times_of_day[counts.argmax()]
+    skipped = (before <= usual) & (usual < clock)
+    return np.where(skipped, usual, clock)
 
 
 def read_times(column: Any, name: str, where: Where) -> Times:
@@ -104,12 +128,11 @@ def read_numbers(column: Any, name: str, where: Where) -> np.ndarray:
 
 def _numbers_from_objects(values: pd.Series, name: str, where: Where) -> pd.Series:
     """Return objects that are numbers or None (Python's Decimal, say) as a float series."""
-    missing = values.isna()
-    text = values.map(lambda value: isinstance(value, str | bytes | datetime.date)) & ~missing
-    numbers = pd.to_numeric(values.where(~text), errors="coerce")
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        numbers = numbers.astype(float)
-    wrong = (numbers.isna() & ~missing).to_numpy()
+    missing = values.isna().to_numpy()
+    objects = values.astype(object)
+    refused = objects.map(lambda value: isinstance(value, _NOT_NUMBERS)) & ~missing
+    numbers = pd.to_numeric(objects.where(~refused, None), errors="coerce")
+    wrong = numbers.isna().to_numpy() & ~missing
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(
@@ -129,7 +152,8 @@ def _refuse_missing(values: pd.Series, name: str, where: Where) -> None:
 
 def _whole_numbers(values: pd.Series, name: str, where: Where) -> np.ndarray:
     numbers = values.to_numpy()
-    whole = numbers.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
     wrong = whole != numbers
     if wrong.any():
         row = int(wrong.argmax())
@@ -142,20 +166,12 @@ def _whole_numbers(values: pd.Series, name: str, where: Where) -> np.ndarray:
 
 def _parse(values: pd.Series, name: str, where: Where) -> pd.Series:
     """Return text, dates or objects as a datetime series."""
-    zones = {str(value.tzinfo) for value in values if getattr(value, "tzinfo", None) is not None}
-    aware = values.map(lambda value: getattr(value, "tzinfo", None) is not None)
-    if len(zones) > 1 or (zones and not aware.all()):
-        raise ValueError(
-            f"column {name!r} mixes time zones ({', '.join(sorted(zones)) or 'none'}"
-            f"{'' if aware.all() else ' and none'}); convert it to one, "
-            "for instance by pandas.to_datetime(column, utc=True)"
-        )
-    try:
-        parsed = pd.to_datetime(values, errors="coerce", format="ISO8601")
-        if parsed.isna().any():
-            parsed = pd.to_datetime(values, errors="coerce")
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"column {name!r} mixes time zones; convert it to one: {error}") from error
+    zones = {str(getattr(value, "tzinfo", None)) for value in values}
+    if len(zones) > 1:
+        raise _mixed_zones(name, ", ".join(sorted(zones - {"None"}) + ["none"] * ("None" in zones)))
+    parsed = _to_datetime(values, name, format="ISO8601")
+    if parsed.isna().any():
+        parsed = _parse_other_text(values, name, where)
     wrong = parsed.isna().to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
@@ -163,6 +179,39 @@ def _parse(values: pd.Series, name: str, where: Where) -> pd.Series:
             f"column {name!r} has {values.iloc[row]!r} at {where(row)}, which is not a time; "
             "write it as 2024-12-31 or 2024-12-31 23:00"
         )
-    if not pd.api.types.is_datetime64_any_dtype(parsed.dtype):
-        raise ValueError(f"column {name!r} mixes time zones; convert it to one")
     return parsed
+
+
+def _parse_other_text(values: pd.Series, name: str, where: Where) -> pd.Series:
+    """Return text that is not ISO 8601 as a datetime series, NaT where it cannot be read."""
+    month_first = _to_datetime(values, name)
+    day_first = _to_datetime(values, name, dayfirst=True)
+    differ = (month_first != day_first).to_numpy()
+    if month_first.notna().all() and day_first.notna().all() and differ.any():
+        row = int(differ.argmax())
+        raise ValueError(
+            f"column {name!r} has {values.iloc[row]!r} at {where(row)}, which may be "
+            f"{month_first.iloc[row]:%d %B %Y} or {day_first.iloc[row]:%d %B %Y}; write it as "
+            "2024-12-31, or convert it by pandas.to_datetime(column, dayfirst=True or False)"
+        )
+    iso = _to_datetime(values, name, format="ISO8601")
+    return max(day_first, month_first, iso, key=lambda parsed: parsed.notna().sum())
+
+
+def _to_datetime(values: pd.Series, name: str, **options: Any) -> pd.Series:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what pandas had to guess is checked by the caller
+            parsed = pd.to_datetime(values, errors="coerce", **options)
+    except (ValueError, TypeError) as error:
+        raise _mixed_zones(name, str(error)) from error
+    if not pd.api.types.is_datetime64_any_dtype(parsed.dtype):
+        raise _mixed_zones(name, "as its texts end in different offsets")
+    return parsed
+
+
+def _mixed_zones(name: str, found: str) -> ValueError:
+    return ValueError(
+        f"column {name!r} mixes time zones ({found}); convert it to one, for instance by "
+        "pandas.to_datetime(column, utc=True)"
+    )

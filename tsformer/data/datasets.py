@@ -140,9 +140,7 @@ def _registry() -> dict[str, DatasetInfo]:
         for name, entry in content[section].items():
             files = tuple(DatasetFile(**file) for file in entry.pop("files"))
             tags = tuple(entry.pop("tags", ()))
-            known[name] = DatasetInfo(
-                name=name, files=files, tags=tags, embedded=embedded, **entry
-            )
+            known[name] = DatasetInfo(name=name, files=files, tags=tags, embedded=embedded, **entry)
     return known
 
 

@@ -10,9 +10,11 @@ import pandas as pd
 
 from tsformer.data.calendar import Frequency, parse_frequency
 from tsformer.data.columns import Times
-from tsformer.data.infer_frequency import infer_frequency
+from tsformer.data.infer_frequency import infer_frequency, settle_day
 from tsformer.data.panel import Covariates, Panel, sort_keys
 
+_HOUR = 3_600_000_000  # microseconds
+_DAY = 24 * _HOUR
 _MOST_STEPS_PER_ROW = 1000  # a grid emptier than this comes from a wrong freq or a wrong date
 
 
@@ -60,10 +62,11 @@ def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.nda
         ValueError: for duplicate times, times off the grid, or a frequency that cannot be found.
     """
     rank = _rank(rows.ids)
-    times = rows.times
-    frequency, times = _frequency(rows, rank, times, freq)
-    table = _sort(rank[rows.series], times.values)
-    _refuse_duplicates(rows, table)
+    known = _known_frequency(rows.times, freq)
+    times, table = _regular_clock(rows, rank[rows.series], known)
+    frequency = known or infer_frequency(table.times, table.series)
+    if isinstance(freq, str):
+        frequency = settle_day(frequency, table.times, table.starts)
     position, exact = frequency.index(table.starts, table.times)
     _refuse_off_grid(rows, table, exact, frequency)
     begins = np.flatnonzero(np.r_[True, table.series[1:] != table.series[:-1]])
@@ -105,28 +108,46 @@ def _rank(ids: np.ndarray) -> np.ndarray:
     return rank
 
 
-def _frequency(
-    rows: Rows, rank: np.ndarray, times: Times, freq: str | Frequency | None
-) -> tuple[Frequency, Times]:
-    """Return the frequency, and the times on the clock by which they are regular.
+def _known_frequency(times: Times, freq: str | Frequency | None) -> Frequency | None:
+    """Return the frequency that the caller or the times themselves name.
+
+    Periods know their own first moments, also where the caller names their last by `freq="ME"`.
+    """
+    known = parse_frequency(freq) if isinstance(freq, str) else freq or times.freq
+    if known is None:
+        return None
+    if (known.unit == "integer") != (times.values.dtype.kind == "i"):
+        found = "whole numbers" if times.values.dtype.kind == "i" else "dates"
+        raise ValueError(f"freq={known.alias or known.step!r} does not fit times that are {found}")
+    if times.freq and (times.freq.unit, times.freq.step) == (known.unit, known.step):
+        return times.freq
+    return known
+
+
+def _regular_clock(
+    rows: Rows, series: np.ndarray, known: Frequency | None
+) -> tuple[Times, _Sorted]:
+    """Return the times on the clock by which they are regular, and the rows sorted by them.
 
     Hours are regular in UTC, days and longer steps by the clock on the wall.
     """
-    known = parse_frequency(freq) if isinstance(freq, str) else freq or times.freq
-    if known is not None and (known.unit == "integer") != (times.values.dtype.kind == "i"):
-        found = "whole numbers" if times.values.dtype.kind == "i" else "dates"
-        raise ValueError(f"freq={known.alias or known.step!r} does not fit times that are {found}")
-    wall = replace(times, values=times.on_the_wall, wall=True) if times.zone else times
-    by_wall = known
-    if by_wall is None:
-        table = _sort(rank[rows.series], wall.values)
-        by_wall = infer_frequency(table.times, table.series)
-    if times.zone is None or by_wall.unit != "fixed" or by_wall.step >= 86_400_000_000:
-        return by_wall, wall
-    if known is None:
-        table = _sort(rank[rows.series], times.values)
-        return infer_frequency(table.times, table.series), times
-    return known, times
+    times = rows.times
+    table = _sort(series, times.values)
+    _refuse_duplicates(rows, table)
+    if times.zone is None:
+        return times, table
+    by_utc = known or infer_frequency(table.times, table.series)
+    if by_utc.unit == "fixed" and not _is_days(by_utc.step):
+        return times, table
+    times = replace(times, values=times.on_the_wall, wall=True)
+    table = _sort(series, times.values)
+    _refuse_duplicates(rows, table)  # this clock shows some hours twice
+    return times, table
+
+
+def _is_days(step: int) -> bool:
+    """Return whether microseconds are whole days, give or take the hour of a changed clock."""
+    return step >= _DAY - _HOUR and (step + _HOUR) % _DAY <= 2 * _HOUR
 
 
 def _sort(series: np.ndarray, times: np.ndarray) -> _Sorted:
@@ -142,9 +163,11 @@ def _refuse_duplicates(rows: Rows, table: _Sorted) -> None:
     if same.any():
         place = int(same.argmax())
         first, second = sorted(table.order[place : place + 2])
+        alone = "; where these are several series, name their column by id_col="
         raise ValueError(
             f"{rows.describe(int(second))} has the same time, {table.times[place]}, as row "
             f"{first}; drop duplicates or aggregate them, for instance by a groupby"
+            f"{alone if len(rows.ids) == 1 else ''}"
         )
 
 

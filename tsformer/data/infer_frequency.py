@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tsformer.data.calendar import DayRule, Frequency, fixed_alias
 
 _DAY = np.timedelta64(1, "D")
-_RULES: tuple[DayRule, ...] = ("same", "end", "business start", "business end")
+_RULES: tuple[DayRule, ...] = ("same", "business start", "business end")
 _MONTH_NAMES = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
 
@@ -26,7 +28,7 @@ def infer_frequency(times: np.ndarray, series: np.ndarray) -> Frequency:
         ValueError: where there are dates, but no series has two of them.
     """
     within = series[1:] == series[:-1]
-    steps = (times[1:] - times[:-1])[within]
+    steps = (times[1:] - times[:-1])[within & (times[1:] != times[:-1])]
     if len(steps) == 0 and times.dtype.kind == "i":
         return Frequency(unit="integer", step=1)
     if len(steps) == 0:
@@ -71,18 +73,38 @@ def _monthly(times: np.ndarray, starts: np.ndarray) -> Frequency | None:
     if step == 0:
         return None
     for rule in _RULES:
-        candidate = Frequency(unit="month", step=step, day_rule=rule)
+        candidate = settle_day(Frequency(unit="month", step=step, day_rule=rule), times, starts)
         if candidate.index(starts, times)[1].all():
-            alias = _monthly_alias(step, rule, times)
-            return Frequency(unit="month", step=step, day_rule=rule, alias=alias)
+            return replace(candidate, alias=_monthly_alias(step, candidate.day_rule, times))
     return None
+
+
+def settle_day(frequency: Frequency, times: np.ndarray, starts: np.ndarray) -> Frequency:
+    """Return a monthly frequency that gives the same days from whichever step a series begins.
+
+    Days that are all the last of their month keep to the end of the month; else the latest day
+    is remembered, if it is one that some months lack. Other frequencies come back as they are.
+
+    Args:
+        times: `[n]`, all times of a panel.
+        starts: `[n]`, the first time of the series each element belongs to.
+    """
+    if frequency.unit != "month" or frequency.day_rule != "same":
+        return frequency
+    days = times.astype("datetime64[D]")
+    latest = int((days - days.astype("datetime64[M]")).max().astype(np.int64)) + 1
+    at_end = replace(frequency, day_rule="end")
+    remembered = replace(frequency, day=latest if latest > 28 else 0)
+    for candidate in (at_end, remembered):
+        if candidate.index(starts, times)[1].all():
+            return candidate
+    return frequency
 
 
 def _monthly_alias(step: int, rule: DayRule, times: np.ndarray) -> str:
     """Return pandas' alias; days in mid-month are named after the start of their month."""
     days = times.astype("datetime64[D]")
-    at_end = ((days + 1).astype("datetime64[M]") > days.astype("datetime64[M]")).all()
-    end = rule.endswith("end") or (rule == "same" and bool(at_end))
+    end = rule.endswith("end")
     business = "B" if rule.startswith("business") else ""
     suffix = "E" if end else "S"
     month = int(days[0].astype("datetime64[M]").astype(np.int64)) % 12

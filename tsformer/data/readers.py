@@ -37,9 +37,9 @@ def read_long_csv(files: Sequence[Path]) -> pd.DataFrame:
 
 
 def read_wide_csv(
-    files: Sequence[Path], *, start: str = "", freq: str = "", dates: bool = True
+    files: Sequence[Path], *, start: str = "", freq: str = "", dates: bool = True, time: str = ""
 ) -> pd.DataFrame:
-    """Return a CSV with one column per series, its first column the time.
+    """Return a CSV with one column per series, and times in its first column or in `time`.
 
     With `start` and `freq` given, the file has neither header nor times. `dates=False` counts
     the rows instead of trusting their dates.
@@ -48,7 +48,7 @@ def read_wide_csv(
         table = pd.read_csv(files[0], header=None)
         table.index = pd.date_range(start, periods=len(table), freq=freq)
         return _melt(table.rename(columns=str))
-    table = pd.read_csv(files[0], index_col=0, encoding_errors="replace")
+    table = pd.read_csv(files[0], index_col=time or 0, encoding_errors="replace")
     table.index = pd.to_datetime(table.index) if dates else pd.RangeIndex(len(table))
     return _melt(table.apply(pd.to_numeric, errors="coerce").sort_index())
 
@@ -98,7 +98,7 @@ def read_tsf(files: Sequence[Path]) -> pd.DataFrame:
     """
     lines = iter(_tsf_text(Path(files[0])).splitlines())
     attributes, frequency = _tsf_header(lines, files[0])
-    names, starts, rows = [], [], []
+    names, starts, rows = [], [], []  # type: list[str], list[str], list[np.ndarray]
     for number, line in enumerate(line for line in lines if line.strip()):
         *fields, values = line.split(":")
         if len(fields) != len(attributes):
@@ -108,11 +108,11 @@ def read_tsf(files: Sequence[Path]) -> pd.DataFrame:
             )
         entry = dict(zip(attributes, fields, strict=True))
         names.append(entry.get("series_name", f"T{number + 1}"))
-        starts.append(entry.get("start_timestamp"))
+        starts.append(entry.get("start_timestamp", ""))
         rows.append(np.array([np.nan if v in ("?", "") else float(v) for v in values.split(",")]))
     frame = _stack(np.array(names, dtype=object), rows)
     step = _TSF_STEP.get(frequency)
-    if step is None or starts[0] is None:
+    if step is None or not all(starts):
         return frame
     frame["ds"] = np.concatenate(
         [_tsf_times(start, len(row), step) for start, row in zip(starts, rows, strict=True)]
@@ -147,7 +147,7 @@ def _tsf_header(lines: Iterator[str], path: Path) -> tuple[list[str], str]:
     raise ValueError(f"{Path(path).name} has no line @data; it is not a .tsf file")
 
 
-def _tsf_times(start: str | None, length: int, step: str) -> np.ndarray:
+def _tsf_times(start: str, length: int, step: str) -> np.ndarray:
     """Return a calendar that may reach beyond what nanoseconds hold (M4 yearly does)."""
     begin = pd.to_datetime(start, format="%Y-%m-%d %H-%M-%S").to_datetime64()
     return parse_frequency(step).times(begin.astype(MICROSECONDS), np.arange(length))

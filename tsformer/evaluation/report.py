@@ -161,7 +161,8 @@ def _picture(
     name = "".join(letter if letter.isalnum() else "_" for letter in task.name) + ".png"
     (folder / "pictures").mkdir(exist_ok=True)
     draw_task(task.name, {model: drawn[model] for model in order}, folder / "pictures" / name)
-    return f"### {task.name}\n\n{task.note}\n\n![Forecasts of {task.name}](pictures/{name})"
+    parts = [f"### {task.name}", task.note, f"![Forecasts of {task.name}](pictures/{name})"]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _markdown(table: pd.DataFrame, digits: int = 3) -> str:

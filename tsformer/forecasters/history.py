@@ -20,6 +20,8 @@ def read_like(df: Any, schema: Schema, freq: Frequency) -> tuple[Panel, Layout]:
     Raises:
         ValueError: where the data are not sparse, but of another frequency.
     """
+    if isinstance(df, np.ndarray):  # knows no calendar
+        return read_panel(df, schema)
     panel, layout = read_panel(df, replace(schema, freq=freq))
     sparse = 2 * np.isfinite(panel.values).sum() <= panel.values.size > 2
     if sparse and schema.freq is None:

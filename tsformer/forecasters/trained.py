@@ -115,7 +115,7 @@ class TrainedForecaster(Forecaster):
         judged = list(held_out_batches(validation if len(validation) else training))
         with torch.inference_mode():
             model.eval()
-            model.calibrate(judged)
+            model.calibrate(judged, held_out=len(validation) > 0)
         self.correlation_ = error_correlation(model, judged)
         return report
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tsformer.nn.heads import AnyHead, PointHead
-from tsformer.nn.scaling import Scale, instance_norm, normalise
+from tsformer.nn.heads import AnyHead, DistributionHead, PointHead
+from tsformer.nn.scaling import Scale, instance_norm
 from tsformer.types import Batch, Prediction
 
 
@@ -73,15 +73,25 @@ class ScaledModel(nn.Module):
             quantiles=torch.where(flat[..., None], scale.loc[..., None], quantiles),
         )
 
-    def calibrate(self, batches: Sequence[Batch]) -> None:
-        """Let a point head learn its spread from held out windows; other heads know theirs."""
-        if not isinstance(self.head, PointHead):
+    def calibrate(self, batches: Sequence[Batch], *, held_out: bool) -> None:
+        """Let the head learn how wide its intervals have to be.
+
+        Args:
+            batches: windows with a future.
+            held_out: whether they were kept from training. Windows that were not can only serve a
+                point head, which knows no intervals otherwise.
+        """
+        if isinstance(self.head, DistributionHead) or not (
+            held_out or isinstance(self.head, PointHead)
+        ):
             return
-        errors, known = [], []
+        outputs, futures, scales, known = [], [], [], []
         for batch in batches:
             assert batch.future is not None and batch.future_observed is not None
             output, scale = self._run(batch)
-            error = normalise(batch.future, scale) - output[..., 0]
-            errors.append(error.flatten(0, 1))
-            known.append((batch.future_observed & (scale.scale > 0)).flatten(0, 1))
-        self.head.calibrate(torch.cat(errors), torch.cat(known))
+            outputs.append(output)
+            futures.append(batch.future)
+            scales.append(scale)
+            known.append(batch.future_observed & (scale.scale > 0))
+        scale = Scale(torch.cat([s.loc for s in scales]), torch.cat([s.scale for s in scales]))
+        self.head.calibrate(torch.cat(outputs), torch.cat(futures), scale, torch.cat(known))

@@ -43,14 +43,20 @@ class PointHead(nn.Module):
         """Return the loss of each step, in units of the scaled series."""
         return self.elementwise(output[..., 0], normalise(target, scale), reduction="none")
 
-    def calibrate(self, errors: Float[Tensor, "M H"], known: Bool[Tensor, "M H"]) -> None:
+    def calibrate(
+        self,
+        output: Float[Tensor, "M C H 1"],
+        target: Float[Tensor, "M C H"],
+        scale: Scale,
+        known: Bool[Tensor, "M C H"],
+    ) -> None:
         """Take the quantiles of errors on held out windows, pooled over steps, as the spread.
 
         Args:
-            errors: `[M, H]`, truth minus point, in units of the scaled series.
-            known: `[M, H]`, True where the truth was known.
+            output, target, scale: of held out windows, as in `loss`.
+            known: True where `target` is known.
         """
-        pooled = errors[known].double()
+        pooled = (normalise(target, scale) - output[..., 0])[known].double()
         if len(pooled) >= len(TRAINED_LEVELS):
             levels = torch.tensor(TRAINED_LEVELS, dtype=torch.float64)
             self.errors = torch.quantile(pooled[:10_000_000], levels).to(self.errors)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsformer.nn.heads.levels import mean_weights, normal_quantiles, quantile_weights
@@ -29,6 +29,7 @@ class QuantileHead(nn.Module):
 
     shift: Tensor
     level_tensor: Tensor
+    stretch: Tensor
 
     def __init__(self, levels: Sequence[float] = TRAINED_LEVELS) -> None:
         super().__init__()
@@ -41,12 +42,13 @@ class QuantileHead(nn.Module):
         shift = torch.cat([steps[: self.median], torch.zeros(1), steps[self.median :]])
         shift[shift > 0] = shift[shift > 0].expm1().log()  # softplus(shift) = step
         self.register_buffer("shift", shift, persistent=False)
+        self.register_buffer("stretch", torch.ones(()))
         self.register_buffer("level_tensor", torch.tensor(self.levels), persistent=False)
 
     def quantiles(self, output: Float[Tensor, "B C H K"]) -> Float[Tensor, "B C H K"]:
         """Return ascending quantiles at `self.levels`, in units of the scaled series."""
         centre = output[..., self.median : self.median + 1]
-        steps = F.softplus(output + self.shift)
+        steps = self.stretch * F.softplus(output + self.shift)
         below = steps[..., : self.median].flip(-1).cumsum(-1).flip(-1)
         above = steps[..., self.median + 1 :].cumsum(-1)
         return torch.cat([centre - below, centre, centre + above], dim=-1)
@@ -59,6 +61,33 @@ class QuantileHead(nn.Module):
         return 2 * torch.maximum(self.level_tensor * error, (self.level_tensor - 1) * error).mean(
             -1
         )
+
+    def calibrate(
+        self,
+        output: Float[Tensor, "M C H K"],
+        target: Float[Tensor, "M C H"],
+        scale: Scale,
+        known: Bool[Tensor, "M C H"],
+    ) -> None:
+        """Stretch all intervals alike, so that the central 80 % of held out values lie in theirs.
+
+        A network is surer of itself than it should be where it was trained longest. The factor is
+        that of split conformal prediction for scaled quantiles (Romano et al. 2019), drawn
+        towards 1 where there are few values to judge by.
+
+        Args:
+            output, target, scale: of held out windows, as in `loss`.
+            known: True where `target` is known.
+        """
+        self.stretch.fill_(1.0)
+        quantiles = self.quantiles(output)
+        low, high = (quantiles[..., self.levels.index(level)] for level in (0.1, 0.9))
+        centre, truth = quantiles[..., self.median], normalise(target, scale)
+        reach = torch.maximum((centre - truth) / (centre - low), (truth - centre) / (high - centre))
+        reach = reach[known].double()
+        if len(reach):
+            factor = torch.quantile(reach[:: 1 + len(reach) // 1_000_000], 0.8).clamp(0.25, 4.0)
+            self.stretch.copy_(factor ** (len(reach) / (len(reach) + 50)))
 
     def predict(
         self, output: Float[Tensor, "B C H K"], scale: Scale, levels: Sequence[float]
