@@ -75,10 +75,13 @@ def read_times(column: Any, name: str, where: Where) -> Times:
         name: the column's name, for errors.
         where: describes a row, for errors.
     """
-    values = pd.Series(column).reset_index(drop=True)
+    values = column.to_series() if isinstance(column, pd.Index) else pd.Series(column)
+    values = values.reset_index(drop=True)
     _refuse_missing(values, name, where)
     if isinstance(values.dtype, pd.PeriodDtype):
-        stamps = values.dt.to_timestamp().to_numpy().astype(MICROSECONDS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of business days, which GluonTS uses
+            stamps = values.dt.to_timestamp().to_numpy().astype(MICROSECONDS)
         return Times(values=stamps, freq=period_frequency(values.dtype.freq))
     if pd.api.types.is_bool_dtype(values.dtype):
         raise ValueError(f"column {name!r} holds booleans, not times; name it by time_col=")
@@ -170,7 +173,7 @@ def _parse(values: pd.Series, name: str, where: Where) -> pd.Series:
     if len(zones) > 1:
         raise _mixed_zones(name, ", ".join(sorted(zones - {"None"}) + ["none"] * ("None" in zones)))
     parsed = _to_datetime(values, name, format="ISO8601")
-    if parsed.isna().any():
+    if parsed.isna().all():
         parsed = _parse_other_text(values, name, where)
     wrong = parsed.isna().to_numpy()
     if wrong.any():
@@ -194,8 +197,7 @@ def _parse_other_text(values: pd.Series, name: str, where: Where) -> pd.Series:
             f"{month_first.iloc[row]:%d %B %Y} or {day_first.iloc[row]:%d %B %Y}; write it as "
             "2024-12-31, or convert it by pandas.to_datetime(column, dayfirst=True or False)"
         )
-    iso = _to_datetime(values, name, format="ISO8601")
-    return max(day_first, month_first, iso, key=lambda parsed: parsed.notna().sum())
+    return max(month_first, day_first, key=lambda parsed: parsed.notna().sum())
 
 
 def _to_datetime(values: pd.Series, name: str, **options: Any) -> pd.Series:

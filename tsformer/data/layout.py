@@ -9,6 +9,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionDtype
 
 from tsformer.data.calendar import MICROSECONDS
 
@@ -26,7 +27,7 @@ class Layout:
         target_col: the column of values.
         order: `[S]`, numbers in the panel in order of first appearance.
         backend: the kind of frame to answer with.
-        id_type, time_type: column types as narwhals calls them; None = as they come.
+        id_type, time_type: column types (see `column_type`); None = as they come.
         zone, wall: see `Times`.
     """
 
@@ -63,8 +64,7 @@ class Layout:
 
     def _typed(self, name: str, values: np.ndarray, dtype: Any = None) -> nw.Series:
         listed = values.tolist() if values.dtype.kind in "OUS" else values
-        series = nw.new_series(name, listed, backend=self.backend)
-        return series if dtype is None or series.dtype == dtype else series.cast(dtype)
+        return _cast(nw.new_series(name, listed, backend=self.backend), dtype)
 
     def _time_series(self, name: str, times: np.ndarray) -> nw.Series:
         if times.dtype.kind == "i":
@@ -77,8 +77,10 @@ class Layout:
             index = index.tz_localize(self.zone, ambiguous=first, nonexistent="shift_forward")
             index = index.tz_convert("UTC").tz_localize(None)
         series = nw.new_series(name, index.to_numpy().astype(MICROSECONDS), backend=self.backend)
-        series = series.dt.replace_time_zone("UTC").dt.convert_time_zone(self.zone)
-        return series if self.time_type is None else series.cast(self.time_type)
+        series = series.dt.replace_time_zone("UTC")
+        if not (self.backend.is_polars() and self.zone.startswith("UTC")):  # unknown: "UTC+01:00"
+            series = series.dt.convert_time_zone(self.zone)
+        return _cast(series, self.time_type)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the order as what JSON can hold."""
@@ -98,10 +100,28 @@ class Layout:
         return cls(**{**config, **types, "backend": backend}, order=order)
 
 
+def column_type(column: nw.Series) -> Any:
+    """Return the type of a column: narwhals' or, where that says too little, pandas' own."""
+    native = getattr(column.to_native(), "dtype", None)
+    if isinstance(native, pd.CategoricalDtype | pd.DatetimeTZDtype):
+        return column.dtype  # new ids need not be among the old categories
+    return native if isinstance(native, ExtensionDtype) else column.dtype
+
+
+def _cast(series: nw.Series, dtype: Any) -> nw.Series:
+    if isinstance(dtype, ExtensionDtype):
+        return nw.from_native(series.to_native().astype(dtype), series_only=True)
+    return series if dtype is None or series.dtype == dtype else series.cast(dtype)
+
+
 def _type_to_json(dtype: Any) -> dict[str, Any] | None:
     """Return a column type by name, None for one that is not worth keeping."""
     if isinstance(dtype, nw.Datetime):
         return {"name": "Datetime", "time_unit": dtype.time_unit, "time_zone": dtype.time_zone}
+    if isinstance(dtype, nw.Enum):
+        return {"name": "Enum", "categories": list(dtype.categories)}
+    if isinstance(dtype, ExtensionDtype):
+        return {"name": "pandas", "dtype": str(dtype)}
     name = type(dtype).__name__
     return {"name": name} if name in _SIMPLE_TYPES else None
 
@@ -110,4 +130,6 @@ def _type_from_json(config: Mapping[str, Any] | None) -> Any:
     if config is None:
         return None
     arguments = {key: value for key, value in config.items() if key != "name"}
+    if config["name"] == "pandas":
+        return pd.api.types.pandas_dtype(config["dtype"])
     return getattr(nw, config["name"])(**arguments)

@@ -134,43 +134,27 @@ def ragged_ranges(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 def concatenate(earlier: Panel, later: Panel) -> Panel:
     """Return `later`, each series preceded by what `earlier` knows of the same id before it.
 
-    Where both have a value for a step, the later panel's counts unless it is missing. Series of
-    `earlier` that `later` lacks are left out, and so are covariates along time.
+    Where both have a value for a step, the later panel's counts unless it is missing; what
+    `earlier` has after the later panel's end is left out. So are series of `earlier` that `later`
+    lacks, and covariates along time.
 
     Raises:
         ValueError: where the frequencies differ or a series' times do not fit on one grid.
     """
-    if earlier.freq.unit != later.freq.unit or earlier.freq.step != later.freq.step:
-        raise ValueError(
-            f"freq {later.freq.alias or later.freq.step!r} of the new data is not the fitted "
-            f"{earlier.freq.alias or earlier.freq.step!r}"
-        )
-    known = {name: number for number, name in enumerate(earlier.ids)}
-    pieces, starts = [], []
-    for number, name in enumerate(later.ids):
-        start, values = later.starts[number], later.series(number)
-        if name in known:
-            start, values = _join(earlier, known[name], later, number)
-        starts.append(start)
-        pieces.append(values)
-    lengths = [piece.shape[1] for piece in pieces]
-    return replace(
-        later,
-        values=np.concatenate(pieces, axis=1),
-        offsets=np.r_[0, np.cumsum(lengths)],
-        starts=np.array(starts, dtype=later.starts.dtype),
-        past_covariates=None,
-        future_covariates=None,
-    )
+    joined = _join(earlier, later)
+    before, _ = joined.freq.index(joined.starts, later.starts)
+    return joined.head(before + later.lengths)
 
 
 def extend(earlier: Panel, later: Panel) -> Panel:
-    """Return the series of both panels, those in common joined as `concatenate` does.
+    """Return the series of both panels, and all steps of those they have in common.
 
-    Ordered by id; covariates are left out.
+    Where both have a value for a step, the later panel's counts unless it is missing. Ordered by
+    id; covariates are left out.
     """
-    others = earlier.select(np.flatnonzero(~np.isin(earlier.ids, later.ids)))
-    joined = concatenate(earlier, later)
+    names = set(later.ids.tolist())
+    others = earlier.select([n for n, name in enumerate(earlier.ids) if name not in names])
+    joined = _join(earlier, later)
     both = Panel(
         values=np.concatenate([others.values, joined.values], axis=1),
         offsets=np.r_[others.offsets, others.offsets[-1] + joined.offsets[1:]],
@@ -188,21 +172,45 @@ def sort_keys(ids: np.ndarray) -> np.ndarray:
     return ids
 
 
-def _join(earlier: Panel, old: int, later: Panel, new: int) -> tuple[np.generic, np.ndarray]:
-    """Return start and values of one series known from both panels."""
-    start, recent = earlier.starts[old], later.series(new)
-    if later.starts[new] <= start:
-        return later.starts[new], recent
-    position, exact = later.freq.index(start[None], later.starts[new][None])
-    if not exact[0]:
+def _join(earlier: Panel, later: Panel) -> Panel:
+    """Return the series of `later`, with all steps that either panel has of them."""
+    if earlier.freq.unit != later.freq.unit or earlier.freq.step != later.freq.step:
         raise ValueError(
-            f"series {later.ids[new]!r}: the new data begin at {later.starts[new]}, which is not "
-            f"on the grid of the fitted data, which begin at {start}"
+            f"freq {later.freq.alias or later.freq.step!r} of the new data is not the fitted "
+            f"{earlier.freq.alias or earlier.freq.step!r}"
         )
-    past = earlier.series(old)
-    length = max(past.shape[1], position[0] + recent.shape[1])
-    joined = np.full((past.shape[0], length), np.nan, dtype=np.float32)
-    joined[:, : past.shape[1]] = past
-    place = joined[:, position[0] : position[0] + recent.shape[1]]
-    np.copyto(place, recent, where=np.isfinite(recent))
+    known = {name: number for number, name in enumerate(earlier.ids)}
+    pieces, starts = [], []
+    for number, name in enumerate(later.ids):
+        start, values = later.starts[number], later.series(number)
+        if name in known:
+            start, values = _join_series(earlier, known[name], later, number)
+        starts.append(start)
+        pieces.append(values)
+    lengths = [piece.shape[1] for piece in pieces]
+    return replace(
+        later,
+        values=np.concatenate(pieces, axis=1),
+        offsets=np.r_[0, np.cumsum(lengths)],
+        starts=np.array(starts, dtype=later.starts.dtype),
+        past_covariates=None,
+        future_covariates=None,
+    )
+
+
+def _join_series(earlier: Panel, old: int, later: Panel, new: int) -> tuple[np.generic, np.ndarray]:
+    """Return start and values of one series known from both panels."""
+    past, recent = earlier.series(old), later.series(new)
+    begins = np.array([earlier.starts[old], later.starts[new]])
+    start = begins.min()
+    positions, exact = later.freq.index(np.repeat(start, 2), begins)
+    if not exact.all():
+        raise ValueError(
+            f"series {later.ids[new]!r}: the new data begin at {begins[1]}, which is not on the "
+            f"grid of the fitted data, which begin at {begins[0]}"
+        )
+    ends = positions + np.array([past.shape[1], recent.shape[1]])
+    joined = np.full((past.shape[0], ends.max()), np.nan, dtype=np.float32)
+    for values, begin, end in zip((past, recent), positions, ends, strict=True):
+        np.copyto(joined[:, begin:end], values, where=np.isfinite(values))
     return start, joined

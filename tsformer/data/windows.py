@@ -7,6 +7,7 @@ What lies outside the series is missing, so that short series are padded on the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,8 +45,13 @@ class WindowSource:
         `lengths`, `[S]`, ends each series earlier, as if what comes later were not known.
         """
         begins = torch.from_numpy(panel.offsets[:-1])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            values = torch.from_numpy(panel.values)  # it need not be: it is only read
+        if values.shape[1] == 0:  # all series are empty, but windows need something to point at
+            values = values.new_full((len(values), 1), torch.nan)
         return cls(
-            values=torch.from_numpy(panel.values),
+            values=values,
             begins=begins,
             ends=begins + torch.from_numpy(panel.lengths if lengths is None else lengths),
             context_length=context_length,
@@ -64,7 +70,7 @@ class WindowSource:
         steps = torch.arange(-self.context_length, self.horizon)
         position = begin + cutoffs[:, None] + steps
         inside = (position >= begin) & (position < end)
-        last = max(self.values.shape[1] - 1, 0)
+        last = self.values.shape[1] - 1
         windows = self.values[:, position.clamp(0, last)].transpose(0, 1)  # [B, C, L + H]
         observed = inside[:, None] & windows.isfinite()
         windows = torch.where(observed, windows, 0.0)
@@ -167,7 +173,8 @@ class RandomWindows:
 class EpochWindows:
     """All windows once per iteration, in a new random order each time, or in a fixed order.
 
-    `generator=None` keeps the order. `limit` takes that many windows, evenly spread.
+    `generator=None` keeps the order. `limit` takes that many windows: evenly spread, or drawn anew
+    each time where the order is random.
     """
 
     windows: Windows
@@ -181,9 +188,9 @@ class EpochWindows:
     def __iter__(self) -> Iterator[Batch]:
         total = len(self.windows)
         if self.generator is not None:
-            numbers = torch.randperm(total, generator=self.generator)
-        elif self.limit is not None and total > self.limit:
-            numbers = torch.linspace(0, total - 1, self.limit).round().long()
+            numbers = torch.randperm(total, generator=self.generator)[: self.limit]
+        elif self.limit is not None and total > self.limit:  # float32 would miss some of 2^24
+            numbers = torch.linspace(0, total - 1, self.limit, dtype=torch.float64).round().long()
         else:
             numbers = torch.arange(total)
         for part in numbers.split(self.batch_size):

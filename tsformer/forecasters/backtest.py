@@ -12,7 +12,8 @@ from sklearn.base import clone
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
 from tsformer.forecasters.answers import Rows
-from tsformer.forecasters.checks import quantile_levels
+from tsformer.forecasters.checks import positive_integer, quantile_levels
+from tsformer.forecasters.fallback import forecast_all
 
 if TYPE_CHECKING:
     from tsformer.forecasters.base import Forecaster
@@ -32,6 +33,12 @@ class Backtest:
     step_size: int
     refit: bool | int
 
+    def __post_init__(self) -> None:
+        positive_integer("n_windows", self.n_windows)
+        positive_integer("step_size", self.step_size)
+        if not isinstance(self.refit, bool):
+            positive_integer("refit", self.refit)
+
     def run(self, forecaster: Forecaster, panel: Panel, layout: Layout) -> Rows:
         """Return ids, times and columns of all windows, series after series.
 
@@ -50,7 +57,7 @@ class Backtest:
             if fitted is None or window % every == 0:
                 fitted = clone(forecaster)
                 fitted.fit_panel(history)
-            forecast = fitted._forecast(history, forecaster.horizon, levels)
+            forecast = forecast_all(fitted, history, forecaster.horizon, levels)
             windows.append((usable, cutoffs[usable], forecast))
         if not windows:
             raise ValueError(
@@ -67,9 +74,9 @@ class Backtest:
         short = panel.ids[counts < self.n_windows].tolist()
         if short:
             warnings.warn(
-                f"{len(short)} series are too short for all {self.n_windows} windows (the first "
-                f"is {short[0]!r}); they have fewer rows",
-                stacklevel=4,
+                f"{len(short)} series are too short for n_windows={self.n_windows} (the first is "
+                f"{short[0]!r}); they have fewer rows",
+                stacklevel=5,  # two methods here, the forecaster's, its check of words
             )
 
 

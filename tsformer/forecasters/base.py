@@ -7,58 +7,43 @@ underscore. A subclass learns from a panel and forecasts a panel; frames are dea
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from tsformer.data.frame import Schema, read_panel
+from tsformer.data.frame import read_panel
 from tsformer.data.layout import Layout
-from tsformer.data.panel import Panel, concatenate, extend
+from tsformer.data.panel import Panel
 from tsformer.forecasters.answers import forecast_rows, sample_rows
 from tsformer.forecasters.backtest import Backtest
-from tsformer.forecasters.checks import FitReport, inspect_panel, positive_integer, quantile_levels
-from tsformer.forecasters.fallback import PooledValues
-from tsformer.forecasters.history import append_validation, read_like
+from tsformer.forecasters.checks import (
+    FitReport,
+    positive_integer,
+    quantile_levels,
+    refuse_all_missing,
+)
+from tsformer.forecasters.fallback import (
+    PooledValues,
+    forecast_all,
+    sample_all,
+    warn_of_unknown,
+)
+from tsformer.forecasters.history import read_like, read_training, take_in
+from tsformer.forecasters.parameters import SharedParameters
 from tsformer.forecasters.persistence import save_forecaster
-from tsformer.forecasters.score import mean_absolute_scaled_error, split_last
-from tsformer.forecasters.words import known_words, refuse_unknown
+from tsformer.forecasters.score import naive_errors, score_panel
+from tsformer.forecasters.words import known_words
 from tsformer.types import Forecast
-
-DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Forecaster(BaseEstimator, ABC):
-    """What all forecasters share.
-
-    Args:
-        horizon: steps to forecast.
-        quantiles: probabilities of the quantiles to report, each between 0 and 1.
-        freq: pandas alias of the step between times; inferred where None.
-        season_length: steps of the main season; by `freq` where None.
-        id_col, time_col, target_col: columns of a long frame; found where they are called
-            `unique_id, ds, y` or `item_id, timestamp, target`.
-    """
-
-    horizon: int
-    quantiles: Sequence[float] = DECILES
-    freq: str | None = None
-    season_length: int | None = None
-    id_col: str | None = None
-    time_col: str | None = None
-    target_col: str | None = None
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Refuse words of other libraries with the right one as a hint."""
-        refuse_unknown(cls.__name__, kwargs, [field.name for field in fields(cls)])
-        return super().__new__(cls)
+class Forecaster(SharedParameters, ABC):
+    """What all forecasters can do."""
 
     @abstractmethod
     def _learn(self, panel: Panel, val_size: int | np.ndarray | None) -> FitReport:
@@ -70,7 +55,7 @@ class Forecaster(BaseEstimator, ABC):
 
     @abstractmethod
     def _sample(self, panel: Panel, horizon: int, n_samples: int) -> np.ndarray:
-        """Return coherent paths, `[S, n_samples, H]`, for series that all have a value."""
+        """Return coherent paths, `[S, n_samples, H]`, of a panel, whose series all have a value."""
 
     @property
     @abstractmethod
@@ -102,14 +87,7 @@ class Forecaster(BaseEstimator, ABC):
         """
         self._refuse_covariates(static_df=static_df)
         self._check_parameters()
-        panel, layout = self._read(df)
-        held_out: int | np.ndarray | None = val_size
-        if val_df is not None:
-            if val_size is not None:
-                raise ValueError("val_df and val_size exclude each other; pass one of them")
-            panel, held_out = append_validation(panel, self._read(val_df)[0])
-        if val_size is not None and val_size != 0:
-            positive_integer("val_size", val_size)
+        panel, layout, held_out = read_training(df, val_df, val_size, self._schema)
         self.fit_panel(panel, held_out)
         self.layout_ = layout
         return self
@@ -117,9 +95,11 @@ class Forecaster(BaseEstimator, ABC):
     def fit_panel(self, panel: Panel, val_size: int | np.ndarray | None = None) -> Self:
         """Learn from a panel; `val_size` may be given per series, `[S]`. Return self."""
         self.season_length_ = self.season_length or panel.freq.season_length
-        inspect_panel(panel, 1)  # refuses a panel without values before any work is done
+        refuse_all_missing(panel)
         self.pooled_ = PooledValues.of(panel)
         self.fit_report_ = self._learn(panel, val_size)
+        errors = naive_errors(panel, self.season_length_).tolist()
+        self.naive_errors_ = dict(zip(panel.ids.tolist(), errors, strict=True))
         self.panel_ = panel.tail(self._memory)
         return self
 
@@ -137,7 +117,7 @@ class Forecaster(BaseEstimator, ABC):
         check_is_fitted(self)
         steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
         levels = quantile_levels(self.quantiles if quantiles is None else quantiles)
-        return self._forecast_all(self.panel_ if panel is None else panel, steps, levels)
+        return forecast_all(self, self.panel_ if panel is None else panel, steps, levels)
 
     @known_words
     def predict(
@@ -168,7 +148,8 @@ class Forecaster(BaseEstimator, ABC):
         steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
         levels = quantile_levels(self.quantiles if quantiles is None else quantiles, level)
         panel, layout = self._context(df)
-        forecast = self._forecast_all(panel, steps, levels)
+        warn_of_unknown(panel, self._memory)
+        forecast = forecast_all(self, panel, steps, levels)
         return layout.write(*forecast_rows(panel, layout, forecast))
 
     @known_words
@@ -190,9 +171,8 @@ class Forecaster(BaseEstimator, ABC):
         steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
         n_samples = positive_integer("n_samples", n_samples)
         panel, layout = self._context(df)
-        known = panel.select(self.pooled_.forecastable(panel))
-        paths = self._sample(known, steps, n_samples)
-        paths = self.pooled_.fill_samples(panel, paths, steps, self._generator())
+        warn_of_unknown(panel, self._memory)
+        paths = sample_all(self, panel, steps, n_samples)
         return layout.write(*sample_rows(panel, layout, paths))
 
     @known_words
@@ -220,12 +200,9 @@ class Forecaster(BaseEstimator, ABC):
             the target's.
         """
         self._check_parameters()
-        panel, layout = self._read(df)
-        backtest = Backtest(
-            n_windows=positive_integer("n_windows", n_windows),
-            step_size=positive_integer("step_size", step_size or self.horizon),
-            refit=refit,
-        )
+        step_size = self.horizon if step_size is None else step_size
+        backtest = Backtest(n_windows=n_windows, step_size=step_size, refit=refit)
+        panel, layout = read_panel(df, self._schema)
         return layout.write(*backtest.run(self, panel, layout))
 
     @known_words
@@ -233,26 +210,19 @@ class Forecaster(BaseEstimator, ABC):
         """Return the negative mean absolute scaled error over the last horizon of `df`.
 
         Greater is better, so that scikit-learn's searches can use it. Series that `fit` knows are
-        continued from what it saw of them, so that `df` may hold no more than the horizon.
+        continued from what it saw of them, so that `df` may hold no more than the horizon; their
+        errors are scaled by those of the seasonal naive forecast over all that `fit` saw.
         """
         check_is_fitted(self)
-        panel = concatenate(self.panel_, self._read(df, fitted=True)[0])
-        history, scored = split_last(panel, self.horizon)
-        forecast = self._forecast(history, self.horizon, (0.5,))
-        median = forecast.quantile(0.5)
-        return -mean_absolute_scaled_error(scored, median, self.season_length_)
+        return score_panel(self, read_like(df, self._schema, self.panel_.freq)[0])
 
     @known_words
     def update(self, df: Any) -> Self:
         """Take in newer rows of fitted series, or new series, without learning; return self."""
         check_is_fitted(self)
-        new = self._read(df, fitted=True)[0]
-        first_seen = self.panel_.ids[self.layout_.order]
-        unseen = new.ids[~np.isin(new.ids, self.panel_.ids)]
-        self.panel_ = extend(self.panel_, new).tail(self._memory)
-        place = {name: number for number, name in enumerate(self.panel_.ids)}
-        order = np.array([place[name] for name in [*first_seen, *unseen]])
-        self.layout_ = replace(self.layout_, order=order)
+        new = read_like(df, self._schema, self.panel_.freq)
+        panel, self.layout_ = take_in(self.panel_, self.layout_, *new)
+        self.panel_ = panel.tail(self._memory)
         return self
 
     def save(self, folder: str | PathLike[str]) -> None:
@@ -266,40 +236,11 @@ class Forecaster(BaseEstimator, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "panel_")
 
-    def _check_parameters(self) -> None:
-        positive_integer("horizon", self.horizon)
-        quantile_levels(self.quantiles)
-        if self.season_length is not None:
-            positive_integer("season_length", self.season_length)
-
-    def _refuse_covariates(self, **given: Any) -> None:
-        for name, value in given.items():
-            if value is not None:
-                raise ValueError(f"{type(self).__name__} takes no covariates; leave {name} out")
-
-    def _read(self, df: Any, fitted: bool = False) -> tuple[Panel, Layout]:
-        """Return data as a panel, on the grid of the fitted series if asked."""
-        schema = Schema(
-            id_col=self.id_col, time_col=self.time_col, target_col=self.target_col, freq=self.freq
-        )
-        return read_like(df, schema, self.panel_.freq) if fitted else read_panel(df, schema)
-
     def _context(self, df: Any) -> tuple[Panel, Layout]:
-        return (self.panel_, self.layout_) if df is None else self._read(df, fitted=True)
-
-    def _forecast_all(self, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
-        """Return forecasts of all series; those without a value get the pooled distribution."""
-        known = self.pooled_.forecastable(panel)
-        if len(known) == len(panel):
-            return self._forecast(panel, horizon, levels)
-        names = np.delete(panel.ids, known)
-        warnings.warn(
-            f"{len(names)} series have no value (the first is {names.tolist()[0]!r}); they get "
-            "the distribution of all fitted values",
-            stacklevel=3,
-        )
-        forecast = self._forecast(panel.select(known), horizon, levels) if len(known) else None
-        return self.pooled_.fill(panel, forecast, horizon, levels)
+        """Return what to forecast from; data are put on the grid of the fitted series."""
+        if df is None:
+            return self.panel_, self.layout_
+        return read_like(df, self._schema, self.panel_.freq)
 
     def _generator(self) -> np.random.Generator:
-        return np.random.default_rng(getattr(self, "random_state", 0))
+        return np.random.default_rng(self.random_state)

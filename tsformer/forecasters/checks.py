@@ -43,6 +43,20 @@ def positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
+def seed(value: Any) -> int:
+    """Return a `random_state`: a whole number that is not negative.
+
+    Raises:
+        TypeError: for what is not a whole number; None would not be the same twice.
+        ValueError: below 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"random_state={value!r} must be a whole number; it makes fits repeatable")
+    if value < 0:
+        raise ValueError(f"random_state={value} must be at least 0")
+    return int(value)
+
+
 def quantile_levels(
     quantiles: Sequence[float] | float, level: Sequence[float] | float | None = None
 ) -> tuple[float, ...]:
@@ -57,38 +71,50 @@ def quantile_levels(
     """
     levels = {0.5}
     if level is not None:
-        for width in np.atleast_1d(np.asarray(level, dtype=float)):
+        for width in _numbers("level", level):
             if not 0 < width < 100:
                 raise ValueError(f"level={width:g} must lie between 0 and 100 percent")
             levels |= {round((100 - width) / 200, 10), round((100 + width) / 200, 10)}
         return tuple(sorted(levels))
-    for quantile in np.atleast_1d(np.asarray(quantiles, dtype=float)):
+    for quantile in _numbers("quantiles", quantiles):
         if not 0 < quantile < 1:
             raise ValueError(f"quantiles holds {quantile:g}; every one must lie between 0 and 1")
         levels.add(float(quantile))
     return tuple(sorted(levels))
 
 
-def inspect_panel(panel: Panel, context_length: int) -> FitReport:
-    """Return what is unusual about the series of a panel.
+def _numbers(name: str, given: Any) -> np.ndarray:
+    try:
+        return np.atleast_1d(np.asarray(given, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}={given!r} must be a list of numbers") from error
 
-    Raises:
-        ValueError: where no series has a single value.
-    """
-    observed = np.isfinite(panel.values[0])
-    values, starts = panel.values[0], panel.offsets[:-1]
-    count = panel.known_counts
-    if not observed.any():
+
+def refuse_all_missing(panel: Panel) -> None:
+    """Raise a ValueError where no series has a single value."""
+    if not panel.known_counts.any():
         names = ", ".join(repr(as_python(name)) for name in panel.ids[:3])
         more = ", …" if len(panel) > 3 else ""
         raise ValueError(f"no series has a value that is not missing ({names}{more})")
+
+
+def inspect_panel(panel: Panel, length: int, parameter: str) -> FitReport:
+    """Return what is unusual about the series of a panel.
+
+    Args:
+        panel: the series.
+        length: steps that a series should have.
+        parameter: what these are called.
+    """
+    values, starts, count = panel.values[0], panel.offsets[:-1], panel.known_counts
+    observed = np.isfinite(values)
     highest = np.maximum.reduceat(np.where(observed, values, -np.inf), starts)
     lowest = np.minimum.reduceat(np.where(observed, values, np.inf), starts)
     found = {
         "all missing": count == 0,
         "one value": count == 1,
         "constant": (count > 1) & (highest == lowest),
-        "shorter than context_length": panel.lengths < context_length,
+        f"shorter than {parameter}": panel.lengths < length,
         "with missing values": (count > 0) & (count < panel.lengths),
     }
     remarks = {
@@ -96,4 +122,4 @@ def inspect_panel(panel: Panel, context_length: int) -> FitReport:
         for remark, where in found.items()
         if where.any()
     }
-    return FitReport(n_series=len(panel), n_values=int(observed.sum()), remarks=remarks)
+    return FitReport(n_series=len(panel), n_values=int(count.sum()), remarks=remarks)

@@ -27,8 +27,8 @@ def default_context_length(lengths: np.ndarray, horizon: int, season_length: int
 
 
 def default_patches(context_length: int) -> tuple[int, int]:
-    """Return patch length and stride: about twenty patches, each overlapping the next by half."""
-    stride = max(1, round(context_length / 20))
+    """Return patch length and stride: about twelve patches, each overlapping the next by half."""
+    stride = max(1, round(context_length / 12))
     return min(2 * stride, context_length), stride
 
 

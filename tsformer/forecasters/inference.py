@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,13 +68,20 @@ def roll(
         paths = _append(paths, deciles.transpose(1, 2).flatten(0, 1)[:, None])
         mean, spread = model.predict(paths, _PATHS)
         pooled = spread[:, 0].unflatten(0, (n_series, -1)).transpose(1, 2).flatten(2)
-        wanted = torch.tensor([*levels, *_PATHS], dtype=pooled.dtype)
-        mixture = torch.quantile(pooled, wanted, dim=-1).permute(1, 2, 0)  # [B, H, levels + 9]
+        mixture = _sample_quantiles(pooled, (*levels, *_PATHS))  # [B, H, levels + 9]
         means.append(mean[:, 0].unflatten(0, (n_series, -1)).mean(dim=1))
         blocks.append(mixture[:, :, : len(levels)])
         deciles = mixture[:, :, len(levels) :]
         known += model.horizon
     return torch.cat(means, dim=1)[:, :horizon], torch.cat(blocks, dim=1)[:, :horizon]
+
+
+def _sample_quantiles(samples: Tensor, levels: Sequence[float]) -> Tensor:
+    """Return quantiles along the last axis: `torch.quantile`, for tensors of any size."""
+    ordered = samples.sort(dim=-1).values
+    place = torch.tensor(levels, dtype=samples.dtype) * (samples.shape[-1] - 1)
+    below = place.floor().long().clamp(max=samples.shape[-1] - 2)
+    return torch.lerp(ordered[..., below], ordered[..., below + 1], place - below)
 
 
 def _append(batch: Batch, values: Tensor) -> Batch:
@@ -130,7 +137,8 @@ def interpolate_levels(quantiles: np.ndarray, levels: np.ndarray, wanted: np.nda
 
 def held_out_batches(windows: Windows) -> Iterator[Batch]:
     """Yield at most a few thousand windows, evenly spread, in a fixed order."""
-    yield from EpochWindows(windows=windows, batch_size=_BLOCK, limit=2 * _BLOCK)
+    if len(windows):
+        yield from EpochWindows(windows=windows, batch_size=_BLOCK, limit=2 * _BLOCK)
 
 
 def error_correlation(model: Any, batches: list[Batch]) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from tsformer.forecasters.checks import positive_integer, quantile_levels
 from tsformer.forecasters.defaults import default_patches
 from tsformer.forecasters.trained import TrainedForecaster
 from tsformer.models.patchtst import PatchTSTConfig, patchtst
@@ -16,7 +18,7 @@ class PatchTSTForecaster(TrainedForecaster):
     """PatchTST (Nie et al. 2023), trained on all series of a panel together.
 
     Args:
-        patch_length: steps that become one token; about a tenth of the context where None.
+        patch_length: steps that become one token; about a sixth of the context where None.
         stride: steps from one patch to the next; half a patch where None.
         d_model: width of a token.
         n_heads: attention heads, which share the width.
@@ -28,30 +30,39 @@ class PatchTSTForecaster(TrainedForecaster):
 
     patch_length: int | None = None
     stride: int | None = None
-    d_model: int = 64
-    n_heads: int = 4
-    n_layers: int = 3
-    d_ff: int = 128
-    dropout: float = 0.2
-    norm: Norm = "batch"
+    d_model: int = PatchTSTConfig.d_model
+    n_heads: int = PatchTSTConfig.n_heads
+    n_layers: int = PatchTSTConfig.n_layers
+    d_ff: int = PatchTSTConfig.d_ff
+    dropout: float = PatchTSTConfig.dropout
+    norm: Norm = PatchTSTConfig.norm
 
-    def _build(self) -> ScaledModel:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        for name in ("patch_length", "stride", "d_model", "n_heads", "n_layers", "d_ff"):
+            value = getattr(self, name)
+            if value is not None or name not in ("patch_length", "stride"):
+                positive_integer(name, value)
+
+    def _sizes(self) -> dict[str, Any]:
         patch_length, stride = default_patches(self.context_length_)
         if self.patch_length is not None:
             patch_length, stride = self.patch_length, max(1, self.patch_length // 2)
-        return patchtst(
-            PatchTSTConfig(
-                context_length=self.context_length_,
-                horizon=self.horizon,
-                patch_length=patch_length,
-                stride=stride if self.stride is None else self.stride,
-                d_model=self.d_model,
-                n_heads=self.n_heads,
-                n_layers=self.n_layers,
-                d_ff=self.d_ff,
-                dropout=self.dropout,
-                norm=self.norm,
-                head=self.head,
-                levels=tuple(map(float, self.quantiles)),
-            )
+        config = PatchTSTConfig(
+            context_length=self.context_length_,
+            horizon=self.horizon,
+            patch_length=patch_length,
+            stride=stride if self.stride is None else self.stride,
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            d_ff=self.d_ff,
+            dropout=self.dropout,
+            norm=self.norm,
+            head=self.head,
+            levels=quantile_levels(self.quantiles),
         )
+        return asdict(config)
+
+    def _build(self, sizes: dict[str, Any]) -> ScaledModel:
+        return patchtst(PatchTSTConfig(**sizes))

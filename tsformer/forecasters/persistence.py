@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -36,7 +37,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
     target = Path(folder)
     _refuse_foreign(target)
     state, tensors = forecaster._state()
-    panel, pooled = forecaster.panel_, forecaster.pooled_
+    panel, pooled, errors = forecaster.panel_, forecaster.pooled_, forecaster.naive_errors_
     config = {
         "format": _FORMAT,
         "class": type(forecaster).__name__,
@@ -54,15 +55,17 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
         "panel.starts": panel.starts.astype(np.int64),
         "layout.order": forecaster.layout_.order.astype(np.int64),
         "pooled.quantiles": pooled.quantiles,
+        "naive_errors": np.array([errors.get(name, np.nan) for name in panel.ids.tolist()]),
     }
     everything = {f"model.{name}": tensor.contiguous() for name, tensor in tensors.items()}
     everything |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
+        save_file(everything, draft / TENSORS)
+        config["sha256"] = _digest(draft / TENSORS)
         text = json.dumps(config, indent=2, default=_refuse_json)
         (draft / CONFIG).write_text(text + "\n", encoding="utf-8")
-        save_file(everything, draft / TENSORS)
         draft.chmod(0o755)
         _move(draft, target)
     finally:
@@ -85,12 +88,14 @@ def load(folder: str | PathLike[str]) -> Any:
     for name in (CONFIG, TENSORS):
         if not (source / name).is_file():
             raise FileNotFoundError(f"{source} holds no {name}; pass a folder that save() wrote")
-    config = json.loads((source / CONFIG).read_text(encoding="utf-8"))
+    config = _read_config(source)
     if config.get("format") != _FORMAT or config.get("class") not in FORECASTERS:
         raise ValueError(
             f"{source}: format {config.get('format')} of {config.get('class')} is not one that "
             "this version of tsformer reads; load it with the version that wrote it"
         )
+    if config["sha256"] != _digest(source / TENSORS):
+        raise ValueError(f"{source / TENSORS} is damaged, or of another save than {CONFIG}")
     tensors = load_file(source / TENSORS)
     parameters = {
         name: tuple(value) if isinstance(value, list) else value
@@ -109,6 +114,8 @@ def load(folder: str | PathLike[str]) -> Any:
     forecaster.pooled_ = PooledValues(
         mean=config["pooled_mean"], quantiles=tensors["pooled.quantiles"].numpy()
     )
+    errors = zip(forecaster.panel_.ids.tolist(), tensors["naive_errors"].tolist(), strict=True)
+    forecaster.naive_errors_ = {name: error for name, error in errors if error == error}
     forecaster.layout_ = Layout.from_json(config["layout"], tensors["layout.order"].numpy())
     forecaster.season_length_ = config["state"]["season_length_"]
     prefix = "model."
@@ -127,12 +134,34 @@ def _refuse_foreign(target: Path) -> None:
 
 
 def _move(draft: Path, target: Path) -> None:
-    """Put the whole draft in place of what was there."""
-    if target.is_dir():
-        for name in (CONFIG, TENSORS):
-            os.replace(draft / name, target / name)
-    else:
+    """Put the whole draft in place of what was there; where that fails, put this back."""
+    if not target.is_dir():
         os.replace(draft, target)
+        return
+    earlier = draft / "earlier"
+    earlier.mkdir()
+    try:
+        for name in (CONFIG, TENSORS):
+            if (target / name).exists():
+                os.replace(target / name, earlier / name)
+            os.replace(draft / name, target / name)
+    except BaseException:
+        for path in earlier.iterdir():
+            os.replace(path, target / path.name)
+        raise
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _read_config(source: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((source / CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{source / CONFIG} is damaged: {error}") from error
+    return config if isinstance(config, dict) else {}
 
 
 def _refuse_json(value: Any) -> Any:

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from tsformer.data.panel import Panel
+from tsformer.data.panel import Panel, concatenate
+from tsformer.forecasters.fallback import forecast_all
+
+if TYPE_CHECKING:
+    from tsformer.forecasters.base import Forecaster
 
 
-def split_last(panel: Panel, horizon: int) -> tuple[Panel, Panel]:
-    """Return what precedes each series' last horizon, and the whole of the same series.
+def score_panel(forecaster: Forecaster, panel: Panel) -> float:
+    """Return the negative MASE (Hyndman & Koehler 2006) over the last horizon of a panel.
+
+    Each series is preceded by what the forecaster knows of it, and its errors are scaled by those
+    of the naive forecast over all that `fit` saw, which no parameter changes.
+
+    Raises:
+        ValueError: where there is nothing to score.
+    """
+    horizon = forecaster.horizon
+    history, truth = split_last(concatenate(forecaster.panel_, panel), horizon)
+    median = forecast_all(forecaster, history, horizon, (0.5,)).quantile(0.5)
+    own = naive_errors(history, forecaster.season_length_).tolist()
+    fitted = forecaster.naive_errors_
+    names = history.ids.tolist()
+    scales = np.array([fitted.get(name, mine) for name, mine in zip(names, own, strict=True)])
+    errors = np.abs(truth - median)
+    known = np.isfinite(errors)
+    scored = known.any(axis=1)
+    if not scored.any():
+        raise ValueError("no series has a value in its last horizon; there is nothing to score")
+    total = np.where(known, errors, 0.0).sum(axis=1)
+    return -float((total / np.maximum(known.sum(axis=1), 1) / scales)[scored].mean())
+
+
+def split_last(panel: Panel, horizon: int) -> tuple[Panel, np.ndarray]:
+    """Return what precedes each series' last horizon, and that horizon, `[S, H]`.
 
     Series with nothing known before are left out.
 
@@ -16,44 +47,43 @@ def split_last(panel: Panel, horizon: int) -> tuple[Panel, Panel]:
         ValueError: where none is left.
     """
     history = panel.head(panel.lengths - horizon)
-    usable = np.flatnonzero(history.known_counts > 0)
+    usable = np.flatnonzero(history.known_counts)
     if len(usable) == 0:
         raise ValueError(
             f"no series has values before its last horizon={horizon} steps, and none continues a "
             "fitted one; pass longer series"
         )
-    return history.select(usable), panel.select(usable)
+    ends = panel.offsets[1:][usable]
+    return history.select(usable), panel.values[0][ends[:, None] + np.arange(-horizon, 0)]
 
 
-def mean_absolute_scaled_error(panel: Panel, median: np.ndarray, season_length: int) -> float:
-    """Return MASE (Hyndman & Koehler 2006): the mean over series of their scaled errors.
+def naive_errors(panel: Panel, season_length: int) -> np.ndarray:
+    """Return the mean absolute error of each series' seasonal naive forecast, `[S]`.
 
-    A series whose history repeats itself exactly has no scale; it is scaled by its mean absolute
-    value instead, or by 1 if that is 0.
-
-    Args:
-        panel: the series, the last H steps being the truth.
-        median: `[S, H]`, forecasts of those steps.
-        season_length: lag of the naive forecast that sets the scale.
+    A series that is no longer than a season has the error of the naive forecast. One that repeats
+    itself exactly has its mean absolute value instead, or 1 if that is 0.
     """
-    horizon = median.shape[1]
-    scaled = []
-    for number, forecast in enumerate(median):
-        values = panel.series(number)[0].astype(np.float64)
-        history, truth = values[:-horizon], values[-horizon:]
-        lag = season_length if len(history) > season_length else 1
-        error = np.abs(truth - forecast)
-        if np.isfinite(error).any():
-            scaled.append(np.nanmean(error) / _scale(history, lag))
-    if not scaled:
-        raise ValueError("no series has a value in its last horizon; there is nothing to score")
-    return float(np.mean(scaled))
+    values = panel.values[0].astype(np.float64)
+    longer = panel.lengths > season_length
+    seasonal, naive = (_mean_change(panel, values, lag) for lag in (season_length, 1))
+    series = np.repeat(np.arange(len(panel)), panel.lengths)
+    errors = np.where(longer, seasonal, naive)
+    for candidate in (_means(np.abs(values), series, len(panel)), np.ones(len(panel))):
+        errors = np.where(errors > 0, errors, candidate)
+    return errors
 
 
-def _scale(history: np.ndarray, lag: int) -> float:
-    changes = np.abs(history[lag:] - history[:-lag])
-    for candidates in (changes, np.abs(history)):
-        known = candidates[np.isfinite(candidates)]
-        if len(known) and known.mean() > 0:
-            return float(known.mean())
-    return 1.0
+def _mean_change(panel: Panel, values: np.ndarray, lag: int) -> np.ndarray:
+    """Return the mean absolute difference at a lag, `[S]`, 0 where there is none."""
+    series = np.repeat(np.arange(len(panel)), panel.lengths)
+    lag = min(lag, len(values))
+    earlier = slice(0, len(values) - lag)
+    changes = np.abs(values[lag:] - values[earlier])
+    changes[series[lag:] != series[earlier]] = np.nan
+    return _means(changes, series[lag:], len(panel))
+
+
+def _means(values: np.ndarray, series: np.ndarray, n_series: int) -> np.ndarray:
+    known = np.isfinite(values)
+    total = np.bincount(series[known], weights=values[known], minlength=n_series)
+    return total / np.maximum(np.bincount(series[known], minlength=n_series), 1)

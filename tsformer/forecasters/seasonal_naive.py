@@ -25,11 +25,9 @@ class SeasonalNaiveForecaster(Forecaster):
 
     Args:
         max_history: steps at the end of each series that `fit` keeps; sigma comes from them.
-        random_state: of `predict_samples`.
     """
 
     max_history: int = 100_000
-    random_state: int = 0
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -40,7 +38,7 @@ class SeasonalNaiveForecaster(Forecaster):
         return self.max_history
 
     def _learn(self, panel: Panel, val_size: int | np.ndarray | None) -> FitReport:
-        return inspect_panel(panel, self.season_length_)
+        return inspect_panel(panel, self.season_length_, "season_length")
 
     def _forecast(self, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
         point, sigma = self._point_and_sigma(panel, horizon)

@@ -51,28 +51,30 @@ class TrainedForecaster(Forecaster):
         accelerator, devices, precision: as Lightning's `Trainer` takes them.
         progress_bar: show one while training.
         warm_start: continue from the weights of the last `fit`.
-        random_state: seed of weights, windows, dropout and samples.
     """
 
     context_length: int | None = None
     head: str = "quantile"
-    max_steps: int = 1000
-    max_epochs: int | None = None
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    gradient_clip: float = 1.0
-    patience: int | None = 5
-    accelerator: str = "auto"
-    devices: Any = "auto"
-    precision: Any = "32-true"
-    progress_bar: bool = False
+    max_steps: int = TrainingSettings.max_steps
+    max_epochs: int | None = TrainingSettings.max_epochs
+    batch_size: int = TrainingSettings.batch_size
+    learning_rate: float = TrainingSettings.learning_rate
+    weight_decay: float = TrainingSettings.weight_decay
+    gradient_clip: float = TrainingSettings.gradient_clip
+    patience: int | None = TrainingSettings.patience
+    accelerator: str = TrainingSettings.accelerator
+    devices: Any = TrainingSettings.devices
+    precision: Any = TrainingSettings.precision
+    progress_bar: bool = TrainingSettings.progress_bar
     warm_start: bool = False
-    random_state: int = 0
 
     @abstractmethod
-    def _build(self) -> ScaledModel:
-        """Return an untrained network for `context_length_` and `horizon`."""
+    def _sizes(self) -> dict[str, Any]:
+        """Return what `_build` needs, for `context_length_` and `horizon`, as JSON can hold it."""
+
+    @abstractmethod
+    def _build(self, sizes: dict[str, Any]) -> ScaledModel:
+        """Return an untrained network."""
 
     @property
     def _memory(self) -> int:
@@ -103,10 +105,9 @@ class TrainedForecaster(Forecaster):
         if self.head in COUNTS:
             _refuse_other_than_counts(panel, self.head)
         held_out = held_out_sizes(panel.lengths, self.horizon, val_size)
-        self.context_length_ = self.context_length or default_context_length(
-            panel.lengths - held_out, self.horizon, self.season_length_
-        )
-        report = inspect_panel(panel, self.context_length_)
+        self.context_length_ = self._suitable_context_length(panel.lengths - held_out)
+        report = inspect_panel(panel, self.context_length_, "context_length")
+        self.sizes_ = self._sizes()
         model = self._initial_model()
         training, validation = self._windows(panel, held_out)
         if len(training):
@@ -115,9 +116,17 @@ class TrainedForecaster(Forecaster):
         judged = list(held_out_batches(validation if len(validation) else training))
         with torch.inference_mode():
             model.eval()
-            model.calibrate(judged, held_out=len(validation) > 0)
+            if judged:
+                model.calibrate(judged, held_out=len(validation) > 0)
         self.correlation_ = error_correlation(model, judged)
         return report
+
+    def _suitable_context_length(self, lengths: np.ndarray) -> int:
+        if self.context_length is not None:
+            return self.context_length
+        if self.warm_start and hasattr(self, "model_"):
+            return self.model_.context_length
+        return default_context_length(lengths, self.horizon, self.season_length_)
 
     def _windows(self, panel: Panel, held_out: np.ndarray) -> tuple[Windows, Windows]:
         """Return the windows to train on, which know nothing held out, and the held out ones."""
@@ -146,14 +155,14 @@ class TrainedForecaster(Forecaster):
     def _initial_model(self) -> ScaledModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
-            model = self._build()
+            model = self._build(self.sizes_)
         if self.warm_start and hasattr(self, "model_"):
             try:
                 model.load_state_dict(self.model_.state_dict())
             except RuntimeError as error:
                 raise ValueError(
-                    "warm_start=True needs the sizes of the last fit; set context_length and the "
-                    "network's sizes as they were, or warm_start=False"
+                    "warm_start=True needs the horizon, the head and the sizes of the last fit; "
+                    "set them as they were, or warm_start=False"
                 ) from error
         return model
 
@@ -171,13 +180,15 @@ class TrainedForecaster(Forecaster):
         )
 
     def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        learned = {"context_length_": self.context_length_, "correlation_": self.correlation_}
-        return learned, dict(self.model_.state_dict())
+        learned = ("context_length_", "correlation_", "sizes_")
+        state = {name: getattr(self, name) for name in learned}
+        return state, dict(self.model_.state_dict())
 
     def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         self.context_length_ = state["context_length_"]
         self.correlation_ = state["correlation_"]
-        self.model_ = self._build()
+        self.sizes_ = state["sizes_"]
+        self.model_ = self._build(self.sizes_)
         self.model_.load_state_dict(tensors)
         self.model_.eval()
 

@@ -87,6 +87,9 @@ class PatchTSTNetwork(nn.Module):
         self.flatten_head = nn.Linear(
             config.n_patches * config.d_model, config.horizon * output_size
         )
+        # Untrained, it forecasts the window's mean, as uncertain as the window is wide.
+        nn.init.zeros_(self.flatten_head.weight)
+        nn.init.zeros_(self.flatten_head.bias)
 
     def forward(self, batch: Batch) -> Float[Tensor, "B C H K"]:
         """Return the head's parameters; `batch.target` is scaled."""

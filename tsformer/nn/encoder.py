@@ -27,10 +27,13 @@ class TokenBatchNorm(nn.Module):
         self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
     ) -> Float[Tensor, "B N D"]:
         """Return the normalised tokens; missing ones are normalised by what is known."""
-        if known is None or not self.training:
-            return self.norm(tokens.flatten(0, 1)).view_as(tokens)
-        if int(known.sum()) < 2:  # no variance to be had
+        flat = tokens.flatten(0, 1)
+        if not self.training:
+            return self.norm(flat).view_as(tokens)
+        if (len(flat) if known is None else int(known.sum())) < 2:  # no variance to be had
             return tokens
+        if known is None:
+            return self.norm(flat).view_as(tokens)
         normalised = tokens.new_zeros(tokens.shape)
         normalised[known] = self.norm(tokens[known]).to(tokens.dtype)
         return normalised

@@ -38,21 +38,20 @@ def instance_norm(
         values: `[B, C, L]`, raw units; what stands at missing places does not count.
         observed: `[B, C, L]`, True where a value is known.
     """
-    values = torch.where(observed, values, 0.0)
     count = observed.sum(dim=-1, keepdim=True).clamp(min=1)
-    # Divided by the largest value first, so that squares neither overflow nor vanish.
     highest = torch.where(observed, values, -torch.inf).amax(dim=-1, keepdim=True)
     lowest = torch.where(observed, values, torch.inf).amin(dim=-1, keepdim=True)
     varies = highest > lowest
-    magnitude = values.abs().amax(dim=-1, keepdim=True)
-    magnitude = torch.where(magnitude > 0, magnitude, 1.0)
-    unit = values / magnitude
+    lowest = torch.where(observed.any(dim=-1, keepdim=True), lowest, 0.0)
+    # Moments within the window's range, 0 to 1: there squares neither overflow nor vanish, and
+    # small changes of a large value keep their digits.
+    reach = torch.where(varies, highest - lowest, 1.0)
+    unit = torch.where(observed, (values - lowest) / reach, 0.0)
     mean = unit.sum(dim=-1, keepdim=True) / count
     centred = torch.where(observed, unit - mean, 0.0)
     deviation = (centred.square().sum(dim=-1, keepdim=True) / count).sqrt()
-    known = torch.where(observed.any(dim=-1, keepdim=True), lowest, 0.0)
-    loc = torch.where(varies, mean * magnitude, known)
-    scale = torch.where(varies, deviation * magnitude, 0.0)
+    loc = torch.where(varies, lowest + mean * reach, lowest)
+    scale = torch.where(varies, deviation * reach, 0.0)
     z = torch.where(varies, centred / torch.where(varies, deviation, 1.0), 0.0)
     return z, Scale(loc, scale)
 

@@ -87,6 +87,53 @@ class WindowData(pl.LightningDataModule):
         )
 
 
+class AverageWeights(pl.Callback):
+    """Validates and ends with a moving average of the weights (Polyak & Juditsky 1992).
+
+    The average forgets over about `1 / (1 - decay)` steps, and over fewer at the beginning. Its
+    forecasts change less from step to step than those of the weights themselves.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.average: list[Tensor] = []
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin with the weights as they are."""
+        self.average = [tensor.detach().clone() for tensor in _floating(pl_module)]
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        """Move the average a little towards the weights."""
+        step = trainer.global_step
+        share = 1 - min(self.decay, step / (step + 10))
+        torch._foreach_lerp_(self.average, [t.detach() for t in _floating(pl_module)], share)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Exchange weights and average."""
+        self._exchange(pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Exchange them back."""
+        self._exchange(pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the average in place of the weights."""
+        self._exchange(pl_module)
+
+    def _exchange(self, module: nn.Module) -> None:
+        with torch.no_grad():
+            for tensor, average in zip(_floating(module), self.average, strict=True):
+                kept = tensor.clone()
+                tensor.copy_(average)
+                average.copy_(kept)
+
+
+def _floating(module: nn.Module) -> list[Tensor]:
+    """Return weights and running statistics, which alone have an average."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return [tensor for tensor in tensors if tensor.is_floating_point()]
+
+
 class KeepBest(pl.Callback):
     """Remembers the weights of the lowest validation loss and puts them back at the end."""
 

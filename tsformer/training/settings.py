@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -19,6 +20,8 @@ class TrainingSettings:
         warmup: share of the steps in which the learning rate rises linearly; it then falls to
             zero along a cosine.
         gradient_clip: largest norm of the gradient.
+        averaging: how slowly the moving average of the weights, which is what remains, forgets;
+            0 keeps the weights themselves.
         validations: how often the held out windows are looked at.
         patience: validations without improvement before training stops; None never stops early.
         max_validation_windows: evenly spread over all held out windows.
@@ -26,15 +29,16 @@ class TrainingSettings:
         progress_bar: show one.
     """
 
-    max_steps: int = 1000
+    max_steps: int = 600
     max_epochs: int | None = None
-    batch_size: int = 64
-    learning_rate: float = 1e-3
+    batch_size: int = 32
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup: float = 0.05
     gradient_clip: float = 1.0
+    averaging: float = 0.98
     validations: int = 20
-    patience: int | None = 5
+    patience: int | None = 10
     max_validation_windows: int = 2048
     accelerator: str = "auto"
     devices: Any = "auto"
@@ -43,16 +47,25 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "validations", "max_validation_windows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+            _check_count(name, getattr(self, name), "")
         for name in ("max_epochs", "patience"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1, or None")
+            if getattr(self, name) is not None:
+                _check_count(name, getattr(self, name), ", or None")
         for name in ("learning_rate", "gradient_clip"):
+            if not isinstance(getattr(self, name), Real):
+                raise TypeError(f"{name}={getattr(self, name)!r} must be a number")
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup={self.warmup} must be at least 0 and below 1")
+        for name in ("warmup", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
+
+
+def _check_count(name: str, value: Any, alternative: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}={value!r} must be a whole number{alternative}")
+    if int(value) < 1:
+        raise ValueError(f"{name}={value} must be at least 1{alternative}")
 
 
 @dataclass(kw_only=True)

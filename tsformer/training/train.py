@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
 from tsformer.data.windows import Windows
-from tsformer.training.module import KeepBest, TrainingModule, WindowData
+from tsformer.training.module import AverageWeights, KeepBest, TrainingModule, WindowData
 from tsformer.training.settings import TrainingReport, TrainingSettings
 
 
@@ -74,6 +74,8 @@ def _trainer(
         callbacks.append(KeepBest(report))
         if settings.patience is not None:
             callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
+    if settings.averaging:
+        callbacks.append(AverageWeights(settings.averaging))  # last: the others see the average
     return pl.Trainer(
         max_steps=total_steps,
         max_epochs=-1,

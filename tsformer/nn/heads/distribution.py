@@ -41,26 +41,32 @@ class DistributionHead(nn.Module):
 
     def distribution(self, output: Float[Tensor, "B C H K"], scale: Scale) -> Any:
         """Return the distribution of each step, in raw units."""
-        # float32: tails and log-gamma do not bear half precision
-        parameters = self.definition.domain_map(*output.float().split(self.sizes, dim=-1))
+        parameters = self.definition.domain_map(*self._wide(output).split(self.sizes, dim=-1))
         if self.name in COUNTS:
-            mean = scale.loc.clamp(min=1e-3)
+            mean = self._wide(scale.loc).clamp(min=1e-3)
             return self.definition.distribution([p.clone() for p in parameters], scale=mean)
         return self.definition.distribution(parameters, loc=scale.loc, scale=scale.divisor)
+
+    def _wide(self, values: Tensor) -> Tensor:
+        """Return values in the precision that tails (single) and large counts (double) need."""
+        exact = self.name in COUNTS and values.device.type != "mps"  # which has no double
+        return values.double() if exact else values.float()
 
     def loss(
         self, output: Float[Tensor, "B C H K"], target: Float[Tensor, "B C H"], scale: Scale
     ) -> Float[Tensor, "B C H"]:
         """Return the negative log-likelihood of each step, up to the window's constant."""
-        log_likelihood = self.distribution(output, scale).log_prob(target)
+        distribution = self.distribution(output, scale)
         if self.name in COUNTS:
-            return -log_likelihood
-        return -log_likelihood - scale.divisor.log()
+            counts = self._wide(target).round().clamp(min=0)  # at unknown steps it need not be one
+            return -distribution.log_prob(counts).float()
+        return -distribution.log_prob(target) - scale.divisor.log()
 
     def predict(
         self, output: Float[Tensor, "B C H K"], scale: Scale, levels: Sequence[float]
     ) -> Prediction:
         """Return mean and quantiles in raw units."""
         distribution = self.distribution(output, scale)
-        quantiles = [distribution.icdf(torch.full_like(output[..., 0], level)) for level in levels]
-        return Prediction(mean=distribution.mean, quantiles=torch.stack(quantiles, dim=-1).float())
+        mean = distribution.mean
+        quantiles = [distribution.icdf(torch.full_like(mean, level)) for level in levels]
+        return Prediction(mean=mean.float(), quantiles=torch.stack(quantiles, dim=-1).float())

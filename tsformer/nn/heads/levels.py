@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,17 +23,17 @@ def quantile_weights(known: tuple[float, ...], wanted: tuple[float, ...]) -> Ten
 
     Assumes at least two `known` levels, ascending, within (0, 1).
     """
-    weights = torch.zeros(len(known), len(wanted), dtype=torch.float64)
+    weights = np.zeros((len(known), len(wanted)))
     for column, level in enumerate(wanted):
         for row, weight in _weights_at(known, level):
             weights[row, column] += weight
-    return weights.float()
+    return _kept(weights)
 
 
 @lru_cache(maxsize=64)
 def mean_weights(known: tuple[float, ...]) -> Tensor:
     """Return `[K]`: `quantiles at known levels @ weights = mean` of that quantile function."""
-    weights = torch.zeros(len(known), dtype=torch.float64)
+    weights = np.zeros(len(known))
     for left, right in zip(range(len(known) - 1), range(1, len(known)), strict=True):
         width = known[right] - known[left]
         weights[left] += width / 2
@@ -43,7 +44,13 @@ def mean_weights(known: tuple[float, ...]) -> Tensor:
         weight = known[outer] if outer == 0 else 1 - known[outer]
         weights[outer] += weight * (1 + 1 / rate)
         weights[inner] -= weight / rate
-    return weights.float()
+    return _kept(weights)
+
+
+def _kept(weights: np.ndarray) -> Tensor:
+    """Return a tensor to be kept between calls: usable in training even if made in inference."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(weights).float()
 
 
 def _tails(known: Sequence[float]) -> list[tuple[int, int, float]]:

@@ -69,11 +69,12 @@ class QuantileHead(nn.Module):
         scale: Scale,
         known: Bool[Tensor, "M C H"],
     ) -> None:
-        """Stretch all intervals alike, so that the central 80 % of held out values lie in theirs.
+        """Widen all intervals alike, so that at least 80 % of held out values lie in theirs.
 
-        A network is surer of itself than it should be where it was trained longest. The factor is
-        that of split conformal prediction for scaled quantiles (Romano et al. 2019), drawn
-        towards 1 where there are few values to judge by.
+        A network is surer of itself on the series it was trained on than on what comes after. The
+        factor is that of split conformal prediction for scaled quantiles (Romano et al. 2019),
+        drawn towards 1 where there are few values to judge by, and never below 1: that the held
+        out steps were easy says little about the next.
 
         Args:
             output, target, scale: of held out windows, as in `loss`.
@@ -86,7 +87,7 @@ class QuantileHead(nn.Module):
         reach = torch.maximum((centre - truth) / (centre - low), (truth - centre) / (high - centre))
         reach = reach[known].double()
         if len(reach):
-            factor = torch.quantile(reach[:: 1 + len(reach) // 1_000_000], 0.8).clamp(0.25, 4.0)
+            factor = torch.quantile(reach[:: 1 + len(reach) // 1_000_000], 0.8).clamp(1.0, 4.0)
             self.stretch.copy_(factor ** (len(reach) / (len(reach) + 50)))
 
     def predict(
