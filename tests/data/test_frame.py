@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,8 +185,12 @@ def test_when_covariates_are_named_then_numbers_and_categories_lie_on_their_step
     np.testing.assert_array_equal(future.values, [[1, 0, 0, 0, 1, nan, 1]])
 
 
-def test_when_frame_is_read_then_it_is_left_as_it_was(tmp_path: Path) -> None:
-    for frame in (LONG.copy(), LONG.set_index("ds"), LONG.pivot(columns="unique_id", index="ds", values="y")):
-        before = frame.copy(deep=True)
-        read(frame)
-        pd.testing.assert_frame_equal(frame, before)
+@pytest.mark.parametrize(
+    "frame",
+    [LONG, LONG.set_index("ds"), LONG.pivot(columns="unique_id", index="ds", values="y")],
+    ids=["long", "indexed", "wide"],
+)
+def test_when_frame_is_read_then_it_is_left_as_it_was(frame: pd.DataFrame) -> None:
+    before = frame.copy(deep=True)
+    read(frame)
+    pd.testing.assert_frame_equal(frame, before)

@@ -18,7 +18,7 @@ from tsformer.data.calendar import Frequency
 from tsformer.data.columns import read_numbers, read_times
 from tsformer.data.entries import read_entries
 from tsformer.data.grid import Rows, build_panel, encode_categories
-from tsformer.data.layout import Layout, column_type
+from tsformer.data.layout import Layout, column_type, time_column_type
 from tsformer.data.panel import Covariates, Panel
 from tsformer.data.wide import read_array, read_series, read_wide
 
@@ -128,9 +128,6 @@ def _read_long(frame: nw.DataFrame, schema: Schema) -> tuple[Panel, Layout]:
         ),
     )
     panel, order, times = build_panel(rows, schema.freq)
-    written_as_time = isinstance(frame[time_col].dtype, nw.Datetime | nw.Date) or (
-        times.values.dtype.kind == "i"
-    )
     return panel, Layout(
         id_col=id_col,
         time_col=time_col,
@@ -138,7 +135,7 @@ def _read_long(frame: nw.DataFrame, schema: Schema) -> tuple[Panel, Layout]:
         order=order,
         backend=frame.implementation,
         id_type=column_type(frame[id_col]) if id_col else None,
-        time_type=column_type(frame[time_col]) if written_as_time else None,
+        time_type=time_column_type(frame[time_col]),
         zone=times.zone,
         wall=times.wall,
     )

@@ -103,9 +103,17 @@ class Layout:
 def column_type(column: nw.Series) -> Any:
     """Return the type of a column: narwhals' or, where that says too little, pandas' own."""
     native = getattr(column.to_native(), "dtype", None)
-    if isinstance(native, pd.CategoricalDtype | pd.DatetimeTZDtype):
+    if isinstance(native, pd.CategoricalDtype):
         return column.dtype  # new ids need not be among the old categories
+    # pandas' own for zones too: narwhals does not know those with an underscore
     return native if isinstance(native, ExtensionDtype) else column.dtype
+
+
+def time_column_type(column: nw.Series) -> Any:
+    """Return the type of a column of times, None where it holds text, periods or objects."""
+    kept = column_type(column)
+    known = isinstance(column.dtype, nw.Datetime | nw.Date) or column.dtype.is_integer()
+    return kept if known or isinstance(kept, pd.DatetimeTZDtype) else None
 
 
 def _cast(series: nw.Series, dtype: Any) -> nw.Series:

@@ -13,7 +13,7 @@ import pandas as pd
 from tsformer.data.calendar import Frequency
 from tsformer.data.columns import Times, read_numbers, read_times
 from tsformer.data.grid import Rows, build_panel
-from tsformer.data.layout import Layout
+from tsformer.data.layout import Layout, time_column_type
 from tsformer.data.panel import Panel
 
 Freq = str | Frequency | None
@@ -32,7 +32,7 @@ def read_wide(frame: pd.DataFrame, freq: Freq) -> tuple[Panel, Layout]:
     target = _stack_numbers(columns, [*map(str, ids)], ids, "row")
     panel, layout = _from_matrix(ids, times, target, freq)
     layout = replace(layout, id_col="unique_id", time_col=str(frame.index.name or "ds"))
-    return panel, _with_index_type(layout, frame.index)
+    return panel, replace(layout, time_type=_index_type(frame.index))
 
 
 def read_series(series: pd.Series, freq: Freq) -> tuple[Panel, Layout]:
@@ -46,7 +46,7 @@ def read_series(series: pd.Series, freq: Freq) -> tuple[Panel, Layout]:
     target = read_numbers(series, name, lambda row: f"row {row}")[None]
     panel, layout = _from_matrix(np.array([name], dtype=object), times, target, freq)
     layout = replace(layout, id_col=None, time_col=None, target_col=name)
-    return panel, _with_index_type(layout, series.index)
+    return panel, replace(layout, time_type=_index_type(series.index))
 
 
 def read_array(array: np.ndarray, freq: Freq) -> tuple[Panel, Layout]:
@@ -101,6 +101,5 @@ def _from_matrix(
     return panel, layout
 
 
-def _with_index_type(layout: Layout, index: pd.Index) -> Layout:
-    dtype = nw.from_native(pd.Series(index), series_only=True).dtype
-    return replace(layout, time_type=dtype) if isinstance(dtype, nw.Datetime) else layout
+def _index_type(index: pd.Index) -> Any:
+    return time_column_type(nw.from_native(index.to_series(), series_only=True))

@@ -10,16 +10,16 @@ from tsformer.forecasters.checks import positive_integer
 def default_context_length(lengths: np.ndarray, horizon: int, season_length: int) -> int:
     """Return how far back to look: several seasons and horizons, if the series are that long.
 
-    Four seasons of a year (months, quarters), two of weeks, seven of a day; at least two horizons
-    and 16 steps; at most what leaves the typical series half of its length to slide the window
-    over.
+    Fourteen days of hours or less, half a year of days, three years of weeks, six of months or
+    quarters: chosen on the suite `quick` (see docs/log.md). At least two horizons and 16 steps; at
+    most what leaves a typical series a third of its length to slide the window over.
 
     Args:
         lengths: `[S]`, steps of each series to train on.
         horizon: H.
         season_length: steps of a season.
     """
-    seasons = 4 if season_length <= 12 else 2 if season_length == 52 else 7
+    seasons = {5: 26, 7: 26, 52: 3}.get(season_length, 6 if season_length <= 12 else 14)
     wanted = max(seasons * season_length, 2 * horizon, 16)
     typical = int(np.quantile(lengths, 0.75))
     available = max((typical - horizon) * 2 // 3, season_length, horizon // 2, 4)

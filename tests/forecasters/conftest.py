@@ -1,0 +1,66 @@
+"""Small data and small forecasters, made by calls: `make_frame()`, `make_forecaster(horizon=3)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsformer.forecasters import PatchTSTForecaster, SeasonalNaiveForecaster
+
+SHARED = {"horizon": 4, "season_length": 4}
+SMALL = {"context_length": 16, "max_steps": 2, "d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 8}
+
+Make = Callable[..., Any]
+
+
+def _patchtst(**parameters: Any) -> PatchTSTForecaster:
+    return PatchTSTForecaster(**{**SHARED, **SMALL, **parameters})
+
+
+def _seasonal_naive(**parameters: Any) -> SeasonalNaiveForecaster:
+    return SeasonalNaiveForecaster(**{**SHARED, **parameters})
+
+
+@pytest.fixture(scope="session", params=[_patchtst, _seasonal_naive], ids=["patchtst", "naive"])
+def make_forecaster(request: pytest.FixtureRequest) -> Make:
+    """Return a constructor of each forecaster in turn, with small sizes unless told otherwise."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def make_patchtst() -> Make:
+    return _patchtst
+
+
+@pytest.fixture(scope="session")
+def make_naive() -> Make:
+    return _seasonal_naive
+
+
+@pytest.fixture(scope="session")
+def make_frame() -> Make:
+    """Return a function that makes a long frame of random walks; the same call, the same frame."""
+
+    def make(
+        ids: Sequence[Any] = ("b", "a"),
+        length: int = 48,
+        *,
+        freq: str = "h",
+        start: str = "2024-01-01",
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        generator = np.random.default_rng(seed)
+        values = generator.normal(size=(len(ids), length)).cumsum(axis=1)
+        return pd.DataFrame(
+            {
+                "unique_id": np.repeat(list(ids), length),
+                "ds": np.tile(pd.date_range(start, periods=length, freq=freq), len(ids)),
+                "y": values.reshape(-1),
+            }
+        )
+
+    return make
