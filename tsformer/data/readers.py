@@ -37,24 +37,44 @@ def read_long_csv(files: Sequence[Path]) -> pd.DataFrame:
 
 
 def read_wide_csv(
-    files: Sequence[Path], *, start: str = "", freq: str = "", dates: bool = True, time: str = ""
+    files: Sequence[Path],
+    *,
+    time: str = "",
+    dates: bool = True,
+    times: bool = True,
+    header: bool = True,
+    start: str = "",
+    freq: str = "",
 ) -> pd.DataFrame:
-    """Return a CSV with one column per series, and times in its first column or in `time`.
+    """Return a CSV with one column per series; what is no number is missing.
 
-    With `start` and `freq` given, the file has neither header nor times. `dates=False` counts
-    the rows instead of trusting their dates.
+    Args:
+        files: one file.
+        time: the column of times, `""` for the first.
+        dates: False counts the rows instead of trusting their dates.
+        times: False for a file without times: they begin at `start` and go on by `freq`; without
+            these the rows are counted.
+        header: False for a file whose first row holds values: the columns are numbered.
+        start, freq: see `times`.
     """
-    if freq:
-        table = pd.read_csv(files[0], header=None)
-        table.index = pd.date_range(start, periods=len(table), freq=freq)
-        return _melt(table.rename(columns=str))
-    table = pd.read_csv(files[0], index_col=time or 0, encoding_errors="replace")
-    table.index = pd.to_datetime(table.index) if dates else pd.RangeIndex(len(table))
-    return _melt(table.apply(pd.to_numeric, errors="coerce").sort_index())
+    index = (time or 0) if times else None
+    first = 0 if header else None
+    table = pd.read_csv(files[0], index_col=index, header=first, encoding_errors="replace")
+    table = table.apply(pd.to_numeric, errors="coerce").rename(columns=str)
+    if times and dates:
+        table.index = pd.to_datetime(table.index)
+        return _melt(table.sort_index())
+    counted = pd.RangeIndex(len(table))
+    return _melt(
+        table.set_axis(pd.date_range(start, periods=len(table), freq=freq) if freq else counted)
+    )
 
 
 def read_wide_parquet(files: Sequence[Path]) -> pd.DataFrame:
     """Return a Parquet file with one column per series and times as its index.
+
+    Times become naive. Of a time that comes twice (the hour when summer time ends) the first row
+    is kept.
 
     Raises:
         ImportError: without pyarrow.
@@ -63,7 +83,8 @@ def read_wide_parquet(files: Sequence[Path]) -> pd.DataFrame:
         table = pd.read_parquet(files[0])
     except ImportError as error:
         raise ImportError("reading Parquet needs pyarrow: pip install pyarrow") from error
-    return _melt(table.sort_index())
+    table.index = pd.DatetimeIndex(table.index).tz_localize(None)
+    return _melt(table[~table.index.duplicated()].sort_index())
 
 
 def read_m4(files: Sequence[Path]) -> pd.DataFrame:
@@ -94,7 +115,7 @@ def read_tsf(files: Sequence[Path]) -> pd.DataFrame:
     The text may be UTF-8 or Windows-1252.
 
     Raises:
-        ValueError: for a file without `@data`, or with a line that has no values.
+        ValueError: for a file without `@data`, or with a line that cannot be read.
     """
     lines = iter(_tsf_text(Path(files[0])).splitlines())
     attributes, frequency = _tsf_header(lines, files[0])
@@ -109,14 +130,13 @@ def read_tsf(files: Sequence[Path]) -> pd.DataFrame:
         entry = dict(zip(attributes, fields, strict=True))
         names.append(entry.get("series_name", f"T{number + 1}"))
         starts.append(entry.get("start_timestamp", ""))
-        rows.append(np.array([np.nan if v in ("?", "") else float(v) for v in values.split(",")]))
+        rows.append(_tsf_values(values, f"{Path(files[0]).name}: series {names[-1]!r}"))
     frame = _stack(np.array(names, dtype=object), rows)
     step = _TSF_STEP.get(frequency)
     if step is None or not all(starts):
         return frame
-    frame["ds"] = np.concatenate(
-        [_tsf_times(start, len(row), step) for start, row in zip(starts, rows, strict=True)]
-    )
+    lengths = [len(row) for row in rows]
+    frame["ds"] = _tsf_times(np.repeat(_tsf_starts(starts), lengths), frame["ds"].to_numpy(), step)
     return frame
 
 
@@ -124,7 +144,10 @@ def _tsf_text(path: Path) -> str:
     content = path.read_bytes()
     if path.suffix == ".zip":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            content = archive.read(archive.namelist()[0])
+            name = next((name for name in archive.namelist() if name.endswith(".tsf")), None)
+            if name is None:
+                raise ValueError(f"{path.name} holds no .tsf file, only {archive.namelist()[:5]}")
+            content = archive.read(name)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -147,10 +170,25 @@ def _tsf_header(lines: Iterator[str], path: Path) -> tuple[list[str], str]:
     raise ValueError(f"{Path(path).name} has no line @data; it is not a .tsf file")
 
 
-def _tsf_times(start: str, length: int, step: str) -> np.ndarray:
+def _tsf_values(text: str, where: str) -> np.ndarray:
+    try:
+        return np.array(text.strip().replace("?", "nan").split(","), dtype=float)
+    except ValueError as error:
+        raise ValueError(
+            f"{where} has a value that is neither a number nor '?': {error}"
+        ) from error
+
+
+def _tsf_starts(starts: Sequence[str]) -> np.ndarray:
+    """Return times of the form `1998-06-30 14-00-00`."""
+    parts = [start.partition(" ") for start in starts]
+    iso = [f"{day}T{clock.replace('-', ':') or '00'}" for day, _, clock in parts]
+    return np.array(iso, dtype=MICROSECONDS)
+
+
+def _tsf_times(starts: np.ndarray, positions: np.ndarray, step: str) -> np.ndarray:
     """Return a calendar that may reach beyond what nanoseconds hold (M4 yearly does)."""
-    begin = pd.to_datetime(start, format="%Y-%m-%d %H-%M-%S").to_datetime64()
-    return parse_frequency(step).times(begin.astype(MICROSECONDS), np.arange(length))
+    return parse_frequency(step).times(starts, positions)
 
 
 def _melt(table: pd.DataFrame) -> pd.DataFrame:

@@ -98,7 +98,7 @@ class Forecaster(SharedParameters, ABC):
         refuse_all_missing(panel)
         self.pooled_ = PooledValues.of(panel)
         self.fit_report_ = self._learn(panel, val_size)
-        errors = naive_errors(panel, self.season_length_).tolist()
+        errors = naive_errors(panel).tolist()
         self.naive_errors_ = dict(zip(panel.ids.tolist(), errors, strict=True))
         self.panel_ = panel.tail(self._memory)
         return self
@@ -211,7 +211,8 @@ class Forecaster(SharedParameters, ABC):
 
         Greater is better, so that scikit-learn's searches can use it. Series that `fit` knows are
         continued from what it saw of them, so that `df` may hold no more than the horizon; their
-        errors are scaled by those of the seasonal naive forecast over all that `fit` saw.
+        errors are scaled by those of the seasonal naive forecast over all that `fit` saw, the
+        season being that of the calendar, whatever `season_length`.
         """
         check_is_fitted(self)
         return score_panel(self, read_like(df, self._schema, self.panel_.freq)[0])

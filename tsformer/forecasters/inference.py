@@ -14,7 +14,8 @@ from tsformer.data.windows import EpochWindows, Windows, latest_windows
 from tsformer.types import Batch, Forecast
 
 _BLOCK = 1024  # series per pass through the network
-_PATHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # continued beyond the trained horizon
+_PATHS = tuple((k + 0.5) / 10 for k in range(10))  # continued beyond the trained horizon
+_SPREAD = tuple((k + 0.5) / 20 for k in range(20))  # what each of them stands for
 _TAIL = (0.001, 0.003, 0.01, 0.03)
 DENSE = (*_TAIL, *(round(0.05 * k, 2) for k in range(1, 20)), *(1 - p for p in reversed(_TAIL)))
 
@@ -50,9 +51,10 @@ def roll(
 ) -> tuple[Tensor, Tensor]:
     """Return mean, `[B, H]`, and quantiles, `[B, H, Q]`, for any horizon.
 
-    Each further block of steps is forecast from nine contexts per series, one for each decile of
-    the block before; their quantiles are pooled into those of the mixture, so that uncertainty
-    grows. The scheme is that of Chronos-Bolt (Ansari et al. 2024, the authors' code).
+    Each further block of steps is forecast from ten contexts per series, continued by evenly
+    spread quantiles of the block before; their quantiles are pooled into those of the mixture, so
+    that uncertainty grows. The scheme is that of Chronos-Bolt (Ansari et al. 2024, the authors'
+    code), but for its levels, the deciles: these lack the tails, and intervals would narrow.
     """
     mean, quantiles = model.predict(batch, levels)
     means, blocks = [mean[:, 0]], [quantiles[:, 0]]
@@ -60,27 +62,28 @@ def roll(
     n_series = len(batch)
     while known < horizon:
         if paths is None:
-            deciles = model.predict(batch, _PATHS).quantiles[:, 0]  # [B, H, 9]
+            ends = model.predict(batch, _PATHS).quantiles[:, 0]  # [B, H, 10]
             paths = Batch(
                 target=batch.target.repeat_interleave(len(_PATHS), dim=0),
                 observed=batch.observed.repeat_interleave(len(_PATHS), dim=0),
             )
-        paths = _append(paths, deciles.transpose(1, 2).flatten(0, 1)[:, None])
-        mean, spread = model.predict(paths, _PATHS)
+        paths = _append(paths, ends.transpose(1, 2).flatten(0, 1)[:, None])
+        mean, spread = model.predict(paths, _SPREAD)
         pooled = spread[:, 0].unflatten(0, (n_series, -1)).transpose(1, 2).flatten(2)
-        mixture = _sample_quantiles(pooled, (*levels, *_PATHS))  # [B, H, levels + 9]
+        mixture = _sample_quantiles(pooled, (*levels, *_PATHS))  # [B, H, levels + 10]
         means.append(mean[:, 0].unflatten(0, (n_series, -1)).mean(dim=1))
         blocks.append(mixture[:, :, : len(levels)])
-        deciles = mixture[:, :, len(levels) :]
+        ends = mixture[:, :, len(levels) :]
         known += model.horizon
     return torch.cat(means, dim=1)[:, :horizon], torch.cat(blocks, dim=1)[:, :horizon]
 
 
 def _sample_quantiles(samples: Tensor, levels: Sequence[float]) -> Tensor:
-    """Return quantiles along the last axis: `torch.quantile`, for tensors of any size."""
-    ordered = samples.sort(dim=-1).values
-    place = torch.tensor(levels, dtype=samples.dtype) * (samples.shape[-1] - 1)
-    below = place.floor().long().clamp(max=samples.shape[-1] - 2)
+    """Return quantiles along the last axis, the k-th of n values being that at (k - 0.5) / n."""
+    ordered, n_samples = samples.sort(dim=-1).values, samples.shape[-1]
+    place = torch.tensor(levels, dtype=samples.dtype) * n_samples - 0.5
+    place = place.clamp(0, n_samples - 1)
+    below = place.floor().long().clamp(max=n_samples - 2)
     return torch.lerp(ordered[..., below], ordered[..., below + 1], place - below)
 
 

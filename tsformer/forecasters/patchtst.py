@@ -50,13 +50,13 @@ class PatchTSTForecaster(TrainedForecaster):
             patch_length, stride = self.patch_length, max(1, self.patch_length // 2)
         config = PatchTSTConfig(
             context_length=self.context_length_,
-            horizon=self.horizon,
-            patch_length=patch_length,
-            stride=stride if self.stride is None else self.stride,
-            d_model=self.d_model,
-            n_heads=self.n_heads,
-            n_layers=self.n_layers,
-            d_ff=self.d_ff,
+            horizon=int(self.horizon),  # searches pass NumPy's integers
+            patch_length=int(patch_length),
+            stride=int(stride if self.stride is None else self.stride),
+            d_model=int(self.d_model),
+            n_heads=int(self.n_heads),
+            n_layers=int(self.n_layers),
+            d_ff=int(self.d_ff),
             dropout=self.dropout,
             norm=self.norm,
             head=self.head,
@@ -65,4 +65,4 @@ class PatchTSTForecaster(TrainedForecaster):
         return asdict(config)
 
     def _build(self, sizes: dict[str, Any]) -> ScaledModel:
-        return patchtst(PatchTSTConfig(**sizes))
+        return patchtst(PatchTSTConfig(**{**sizes, "levels": tuple(sizes["levels"])}))

@@ -17,7 +17,8 @@ def score_panel(forecaster: Forecaster, panel: Panel) -> float:
     """Return the negative MASE (Hyndman & Koehler 2006) over the last horizon of a panel.
 
     Each series is preceded by what the forecaster knows of it, and its errors are scaled by those
-    of the naive forecast over all that `fit` saw, which no parameter changes.
+    of the seasonal naive forecast over all that `fit` saw. No parameter of a forecaster changes
+    this scale, so that a search compares nothing but forecasts.
 
     Raises:
         ValueError: where there is nothing to score.
@@ -25,7 +26,7 @@ def score_panel(forecaster: Forecaster, panel: Panel) -> float:
     horizon = forecaster.horizon
     history, truth = split_last(concatenate(forecaster.panel_, panel), horizon)
     median = forecast_all(forecaster, history, horizon, (0.5,)).quantile(0.5)
-    own = naive_errors(history, forecaster.season_length_).tolist()
+    own = naive_errors(history).tolist()
     fitted = forecaster.naive_errors_
     names = history.ids.tolist()
     scales = np.array([fitted.get(name, mine) for name, mine in zip(names, own, strict=True)])
@@ -57,13 +58,14 @@ def split_last(panel: Panel, horizon: int) -> tuple[Panel, np.ndarray]:
     return history.select(usable), panel.values[0][ends[:, None] + np.arange(-horizon, 0)]
 
 
-def naive_errors(panel: Panel, season_length: int) -> np.ndarray:
+def naive_errors(panel: Panel) -> np.ndarray:
     """Return the mean absolute error of each series' seasonal naive forecast, `[S]`.
 
-    A series that is no longer than a season has the error of the naive forecast. One that repeats
-    itself exactly has its mean absolute value instead, or 1 if that is 0.
+    The season is the usual one of the panel's frequency. A series that is no longer than a season
+    has the error of the naive forecast. One that repeats itself exactly has its mean absolute
+    value instead, or 1 if that is 0.
     """
-    values = panel.values[0].astype(np.float64)
+    values, season_length = panel.values[0].astype(np.float64), panel.freq.season_length
     longer = panel.lengths > season_length
     seasonal, naive = (_mean_change(panel, values, lag) for lag in (season_length, 1))
     series = np.repeat(np.arange(len(panel)), panel.lengths)

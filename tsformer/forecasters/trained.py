@@ -123,7 +123,7 @@ class TrainedForecaster(Forecaster):
 
     def _suitable_context_length(self, lengths: np.ndarray) -> int:
         if self.context_length is not None:
-            return self.context_length
+            return int(self.context_length)
         if self.warm_start and hasattr(self, "model_"):
             return self.model_.context_length
         return default_context_length(lengths, self.horizon, self.season_length_)

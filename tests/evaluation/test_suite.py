@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tsformer.evaluation.suite import SuiteSpec, load_suite, restrict
+
+MODEL = {"name": "SeasonalNaive", "forecaster": "SeasonalNaiveForecaster"}
+TASK = {"name": "a", "dataset": "el_nino", "horizon": 12, "season_length": 12}
+
+
+def write(path: Path, **changes: object) -> Path:
+    content = {"name": "mine", "title": "Mine", "tasks": [TASK], "models": [MODEL], **changes}
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_when_a_task_repeats_the_defaults_then_it_may_leave_them_out(tmp_path: Path) -> None:
+    task = {"name": "a", "dataset": "el_nino"}
+    path = write(
+        tmp_path / "suite.yaml", tasks=[task], task_defaults={"horizon": 3, "season_length": 4}
+    )
+    spec = load_suite(path).tasks[0]
+    assert (spec.horizon, spec.season_length, spec.protocol) == (3, 4, "rolling")
+
+
+def test_a_name_finds_the_suite_of_the_package() -> None:
+    assert load_suite("quick").name == "quick"
+    assert load_suite("quick.yaml") == load_suite("quick")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": [{**TASK, "horizons": 3}]}, "unknown key 'horizons'"),
+        ({"models": [{**MODEL, "seed": 1}]}, "unknown key 'seed'"),
+        ({"titel": "x"}, "unknown key 'titel'"),
+        ({"tasks": [{"name": "a", "dataset": "x"}]}, "horizon"),
+        ({"tasks": [TASK, TASK]}, "two tasks called 'a'"),
+        ({"models": [MODEL, MODEL]}, "two models called 'SeasonalNaive'"),
+        ({"baseline": "Other"}, "baseline='Other' is not a model"),
+    ],
+)
+def test_when_a_suite_is_wrong_then_the_error_names_the_key(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_suite(write(tmp_path / "suite.yaml", **changes))
+
+
+def test_when_the_file_is_no_mapping_then_the_error_says_what_is_expected(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text("- 1\n- 2\n")
+    with pytest.raises(ValueError, match="expected a mapping"):
+        load_suite(path)
+
+
+def test_when_there_is_no_such_suite_then_an_example_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match="quick"):
+        load_suite("no_such_suite")
+
+
+def test_restrict_keeps_the_baseline_and_the_order() -> None:
+    suite = load_suite("quick")
+    few = restrict(suite, ["nyc_", "el_nino"], ["PatchTST"])
+    assert [task.name for task in few.tasks] == [
+        t.name for t in suite.tasks if "nyc_" in t.name or t.name == "el_nino"
+    ]
+    assert [model.name for model in few.models] == ["SeasonalNaive", "PatchTST"]
+    assert restrict(suite, None, None) == suite
+
+
+def test_when_nothing_is_left_then_the_error_lists_what_there_is() -> None:
+    suite: SuiteSpec = load_suite("quick")
+    with pytest.raises(ValueError, match="there are fertility"):
+        restrict(suite, ["nothing"], None)
+    with pytest.raises(ValueError, match="no model 'nothing'"):
+        restrict(suite, None, ["nothing"])

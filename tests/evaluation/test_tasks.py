@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tsformer.evaluation.tasks as tasks
+from tsformer.evaluation.suite import ResampleSpec, TaskSpec
+from tsformer.evaluation.tasks import Task, load_task, resample
+
+
+def long_frame(lengths: dict[str, int], freq: str = "D", start: str = "2020-01-01") -> pd.DataFrame:
+    pieces = [
+        pd.DataFrame(
+            {
+                "unique_id": name,
+                "ds": pd.date_range(start, periods=length, freq=freq),
+                "y": np.arange(length) + 100.0 * number,
+            }
+        )
+        for number, (name, length) in enumerate(lengths.items())
+    ]
+    return pd.concat(pieces, ignore_index=True)
+
+
+def make(monkeypatch: pytest.MonkeyPatch, frame: pd.DataFrame, **changes: object) -> Task:
+    monkeypatch.setattr(tasks, "load_dataset", lambda name: frame)
+    spec = {"name": "t", "dataset": "d", "horizon": 5, "season_length": 7, **changes}
+    return load_task(TaskSpec(**spec))  # type: ignore[arg-type]
+
+
+def test_rolling_windows_touch_each_other_and_end_with_the_series(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = make(monkeypatch, long_frame({"a": 60, "b": 40}), windows=3)
+    assert task.cutoffs.tolist() == [[45, 25], [50, 30], [55, 35]]
+    assert task.training.tolist() == [45, 25]
+    truths = {w: [] for w in range(2)}  # type: dict[int, list[float]]
+    for windows in task.windows():
+        for number, series in enumerate(windows.series):
+            history, truth = windows.history.series(number)[0], windows.truth[number]
+            assert truth[0] == history[-1] + 1
+            assert history[0] == 100 * series
+            truths[series].extend(truth)
+    assert truths[0] == list(range(45, 60))
+    assert truths[1] == list(range(125, 140))
+
+
+def test_the_training_panel_ends_where_the_first_window_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = make(monkeypatch, long_frame({"a": 60, "b": 40}), windows=3)
+    panel = task.training_panel
+    assert panel.lengths.tolist() == [45, 25]
+    assert panel.values.max() < 125
+
+
+@pytest.mark.parametrize(
+    ("length", "horizon", "windows"), [(414, 48, 1), (1000, 5, 20), (7305, 30, 20), (600, 12, 5)]
+)
+def test_without_a_number_of_windows_a_tenth_of_the_shortest_series_is_tested(
+    monkeypatch: pytest.MonkeyPatch, length: int, horizon: int, windows: int
+) -> None:
+    frame = long_frame({"long": 2 * length, "short": length})
+    assert len(make(monkeypatch, frame, horizon=horizon).cutoffs) == windows
+
+
+def test_protocol_last_has_one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make(monkeypatch, long_frame({"a": 60, "b": 40}), protocol="last")
+    assert task.cutoffs.tolist() == [[55, 35]]
+
+
+def test_when_a_series_is_shorter_than_its_windows_then_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ValueError, match="'b' is shorter than its windows"):
+        make(monkeypatch, long_frame({"a": 60, "b": 10}), windows=2)
+
+
+def test_memory_limits_the_history_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make(monkeypatch, long_frame({"a": 60, "b": 40}), windows=3)
+    whole = next(iter(task.windows()))
+    short = next(iter(task.windows(memory=28)))
+    assert short.history.lengths.tolist() == [28, 25, 28, 28, 28, 28]
+    np.testing.assert_array_equal(short.truth, whole.truth)
+    for number, length in enumerate(short.history.lengths):
+        np.testing.assert_array_equal(
+            short.history.series(number), whole.history.series(number)[:, -length:]
+        )
+        assert short.history.times(number)[-1] == whole.history.times(number)[-1]
+
+
+def test_windows_come_in_parts_where_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make(monkeypatch, long_frame({"a": 60, "b": 40}), windows=3)
+    whole = next(iter(task.windows()))
+    monkeypatch.setattr(tasks, "_STEPS_AT_ONCE", 50)
+    parts = [*task.windows()]
+    assert len(parts) > 1
+    np.testing.assert_array_equal(np.concatenate([part.truth for part in parts]), whole.truth)
+
+
+def test_long_term_protocol_standardises_by_the_training_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame = long_frame({"a": 40, "b": 40})
+    frame["y"] = np.random.default_rng(0).normal(5, 3, len(frame))
+    task = make(monkeypatch, frame, protocol="ltsf", split=(20, 6, 10), horizon=4)
+    assert task.val_size == 6
+    assert task.training.tolist() == [26, 26]
+    assert task.cutoffs[:, 0].tolist() == list(range(26, 33))
+    for number, name in enumerate("ab"):
+        y = frame.loc[frame["unique_id"] == name, "y"].to_numpy()[:36]
+        expected = (y - y[:20].mean()) / y[:20].std()
+        np.testing.assert_allclose(task.panel.series(number)[0], expected, rtol=1e-5, atol=1e-6)
+    windows = next(iter(task.windows()))
+    assert len(windows.truth) == 14
+    np.testing.assert_array_equal(windows.truth[3], task.panel.series(1)[0, 27:31])
+
+
+def test_long_term_protocol_needs_a_split_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="needs split"):
+        make(monkeypatch, long_frame({"a": 40}), protocol="ltsf")
+    with pytest.raises(ValueError, match="shorter than split"):
+        make(monkeypatch, long_frame({"a": 40}), protocol="ltsf", split=(30, 10, 10))
+
+
+def test_weeks_that_are_not_complete_are_dropped() -> None:
+    frame = long_frame({"a": 30}, start="2020-01-01")  # a Wednesday
+    weeks = resample(frame, ResampleSpec(freq="W-TUE", how="sum"))
+    assert weeks["ds"].dt.day_name().unique().tolist() == ["Tuesday"]
+    assert weeks["y"].tolist() == [sum(range(7 * k, 7 * k + 7)) for k in range(4)]
+    later = resample(frame.iloc[1:], ResampleSpec(freq="W-TUE", how="sum"))
+    assert later["y"].tolist() == weeks["y"].tolist()[1:]
+
+
+def test_calendar_months_have_their_own_length() -> None:
+    frame = long_frame({"a": 31 + 29 + 30}, start="2020-01-01")
+    months = resample(frame, ResampleSpec(freq="MS", how="sum"))
+    assert months["ds"].tolist() == [pd.Timestamp("2020-01-01"), pd.Timestamp("2020-02-01")]
+    assert months["y"].tolist() == [sum(range(31)), sum(range(31, 60))]
+
+
+def test_hourly_means_of_each_series() -> None:
+    frame = long_frame({"a": 9, "b": 8}, freq="15min")
+    hours = resample(frame, ResampleSpec(freq="h", how="mean"))
+    assert hours["unique_id"].tolist() == ["a", "a", "b", "b"]
+    assert hours["y"].tolist() == [1.5, 5.5, 101.5, 105.5]
