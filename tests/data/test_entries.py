@@ -105,7 +105,9 @@ def test_when_entry_cannot_be_used_then_error_names_series(
         read(entries)
 
 
-@pytest.mark.parametrize("data", [[], [1.0, 2.0], [{"target": [1.0]}], [entry([1.0]), None], {1, 2}])
+@pytest.mark.parametrize(
+    "data", [[], [1.0, 2.0], [{"target": [1.0]}], [entry([1.0]), None], {1, 2}]
+)
 def test_when_iterable_holds_something_else_then_error_suggests_an_array(data: Any) -> None:
     with pytest.raises(TypeError, match="each entry needs 'start' and 'target'.*NumPy array"):
         read(data)

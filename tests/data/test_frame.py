@@ -13,7 +13,9 @@ from tsformer.data.panel import Panel
 
 # Two daily series, unsorted: "b" lacks 3 January, "a" has a missing value on 2 January.
 IDS = ["b", "a", "b", "a", "b", "a"]
-DAYS = pd.to_datetime(["2024-01-04", "2024-01-03", "2024-01-01", "2024-01-01", "2024-01-02", "2024-01-02"])
+DAYS = pd.to_datetime(
+    ["2024-01-04", "2024-01-03", "2024-01-01", "2024-01-01", "2024-01-02", "2024-01-02"]
+)
 VALUES = [40.0, 3.0, 10.0, 1.0, 20.0, np.nan]
 LONG = pd.DataFrame({"unique_id": IDS, "ds": DAYS, "y": VALUES})
 GLUONTS_NAMES = {"unique_id": "item_id", "ds": "timestamp", "y": "target"}
@@ -170,9 +172,7 @@ def test_when_covariates_are_named_then_numbers_and_categories_lie_on_their_step
         promo=[True, False, False, True, True, False],
         weather=["sun", "rain", None, "sun", "fog", "rain"],
     )
-    panel = read(
-        backend(frame), past_covariates=["price", "weather"], future_covariates=["promo"]
-    )
+    panel = read(backend(frame), past_covariates=["price", "weather"], future_covariates=["promo"])
     past, future = panel.past_covariates, panel.future_covariates
     assert past is not None
     assert future is not None

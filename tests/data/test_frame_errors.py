@@ -13,7 +13,9 @@ from tsformer.data.frame import Schema, read_panel
 LONG = pd.DataFrame(
     {
         "unique_id": ["a", "a", "a", "b", "b"],
-        "ds": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-01", "2024-01-02"]),
+        "ds": pd.to_datetime(
+            ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-01", "2024-01-02"]
+        ),
         "y": [1.0, 2.0, 3.0, 4.0, 5.0],
     }
 )
@@ -119,7 +121,9 @@ def test_when_named_column_is_not_there_then_error_lists_columns(
 
 
 @pytest.mark.parametrize("schema", [{"id_col": "shop"}, {"target_col": "sales"}])
-def test_when_column_is_named_then_frame_is_not_taken_for_a_wide_one(schema: dict[str, str]) -> None:
+def test_when_column_is_named_then_frame_is_not_taken_for_a_wide_one(
+    schema: dict[str, str],
+) -> None:
     wide = pd.DataFrame({"x": [1.0, 2.0]}, index=pd.date_range("2024", periods=2))
     with pytest.raises(ValueError, match="is not a column"):
         read(wide, **schema)

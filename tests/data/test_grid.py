@@ -68,7 +68,9 @@ def test_when_rows_come_in_any_order_then_panel_is_that_of_plain_loops(
 
 
 @given(tables(), st.randoms(use_true_random=False))
-def test_when_rows_are_permuted_then_same_panel(table: list[tuple[str, int, float]], random: Any) -> None:
+def test_when_rows_are_permuted_then_same_panel(
+    table: list[tuple[str, int, float]], random: Any
+) -> None:
     panel, _, _ = build_panel(rows(table), "D")
     shuffled = random.sample(table, len(table))
     again, _, _ = build_panel(rows(shuffled), "D")
@@ -209,9 +211,7 @@ def test_when_covariates_come_along_then_on_the_steps_of_their_rows(leading: int
     table = [("b", 0, 1.0), ("a", 3, 2.0), ("a", 0, np.nan if leading else 0.0), ("a", 1, 3.0)]
     past = Covariates(names=("x", "z"), values=np.array([[1.0, 2, 3, 4], [5, 6, 7, np.nan]]))
     future = Covariates(names=("f",), values=np.array([[9.0, 8, 7, 6]]))
-    panel, _, _ = build_panel(
-        rows(table, past_covariates=past, future_covariates=future), "D"
-    )
+    panel, _, _ = build_panel(rows(table, past_covariates=past, future_covariates=future), "D")
     assert panel.past_covariates is not None
     assert panel.future_covariates is not None
     assert panel.past_covariates.names == ("x", "z")

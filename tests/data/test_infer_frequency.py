@@ -85,7 +85,9 @@ def test_when_series_keep_different_days_of_the_month_then_each_keeps_its_own() 
 
 
 def test_when_series_differ_in_start_and_gaps_then_the_common_step_is_found() -> None:
-    pieces = [dates("h", start)[with_gaps(STEPS, 0.5, n)] for n, start in enumerate(["2020", "2021"])]
+    pieces = [
+        dates("h", start)[with_gaps(STEPS, 0.5, n)] for n, start in enumerate(["2020", "2021"])
+    ]
     series = np.repeat([0, 1], [len(piece) for piece in pieces])
     assert infer_frequency(np.concatenate(pieces), series).alias == "h"
 

@@ -50,7 +50,8 @@ def write(data: Any, **schema: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "names", [["unique_id", "ds", "y"], ["item_id", "timestamp", "target"], ["shop", "day", "sales"]]
+    "names",
+    [["unique_id", "ds", "y"], ["item_id", "timestamp", "target"], ["shop", "day", "sales"]],
 )
 @pytest.mark.parametrize("backend", [pd.DataFrame, pl.from_pandas], ids=["pandas", "polars"])
 def test_when_frame_is_long_then_answer_has_its_kind_names_and_order(
@@ -129,7 +130,9 @@ def test_when_pandas_times_are_of_arrow_then_those_of_the_answer_too(dtype: str)
     assert pd.to_datetime(written["ds"].astype(str)).tolist() == NEXT.tolist()
 
 
-@pytest.mark.parametrize("dtype", [pl.Date, pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns")])
+@pytest.mark.parametrize(
+    "dtype", [pl.Date, pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns")]
+)
 def test_when_polars_times_have_a_type_then_answer_has_it(dtype: Any) -> None:
     written = write(pl.from_pandas(LONG).with_columns(pl.col("ds").cast(dtype)))
     assert written["ds"].dtype == written["cutoff"].dtype == dtype

@@ -72,7 +72,9 @@ def test_when_times_are_the_index_then_zone_is_kept(alias: str) -> None:
     assert list(wide["ds"]) == list(steps[20:])
 
 
-def test_when_daily_midnight_is_skipped_then_the_day_counts_and_the_answer_shows_one_o_clock() -> None:
+def test_when_daily_midnight_is_skipped_then_the_day_counts_and_the_answer_shows_one_o_clock() -> (
+    None
+):
     days = pd.date_range("2023-04-10", periods=30)  # in Cairo, clocks go forward on the 28th
     local = days.tz_localize("Africa/Cairo", nonexistent="shift_forward")
     panel, _ = read_panel(frame_of(local), Schema())

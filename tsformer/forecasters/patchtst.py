@@ -10,7 +10,7 @@ from tsformer.forecasters.defaults import default_patches
 from tsformer.forecasters.trained import TrainedForecaster
 from tsformer.models.patchtst import PatchTSTConfig, patchtst
 from tsformer.models.scaled import ScaledModel
-from tsformer.nn.encoder import Norm
+from tsformer.nn.encoder import make_norm
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -35,7 +35,7 @@ class PatchTSTForecaster(TrainedForecaster):
     n_layers: int = PatchTSTConfig.n_layers
     d_ff: int = PatchTSTConfig.d_ff
     dropout: float = PatchTSTConfig.dropout
-    norm: Norm = PatchTSTConfig.norm
+    norm: str = PatchTSTConfig.norm
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -43,6 +43,7 @@ class PatchTSTForecaster(TrainedForecaster):
             value = getattr(self, name)
             if value is not None or name not in ("patch_length", "stride"):
                 positive_integer(name, value)
+        make_norm(self.norm, 1)  # refuses an unknown name
 
     def _sizes(self) -> dict[str, Any]:
         patch_length, stride = default_patches(self.context_length_)
@@ -57,7 +58,7 @@ class PatchTSTForecaster(TrainedForecaster):
             n_heads=int(self.n_heads),
             n_layers=int(self.n_layers),
             d_ff=int(self.d_ff),
-            dropout=self.dropout,
+            dropout=float(self.dropout),
             norm=self.norm,
             head=self.head,
             levels=quantile_levels(self.quantiles),

@@ -149,7 +149,7 @@ class TrainedForecaster(Forecaster):
             training=training,
             validation=validation,
             settings=self._settings(),
-            seed=self.random_state,
+            seed=int(self.random_state),
         )
 
     def _initial_model(self) -> ScaledModel:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tsformer.models.scaled import ScaledModel
-from tsformer.nn.encoder import Encoder, Norm
+from tsformer.nn.encoder import Encoder
 from tsformer.nn.heads import make_head
 from tsformer.nn.patching import PatchEmbedding, patch_count
 from tsformer.types import Batch
@@ -37,7 +37,7 @@ class PatchTSTConfig:
     n_layers: int = 3
     d_ff: int = 128
     dropout: float = 0.2
-    norm: Norm = "batch"
+    norm: str = "batch"
     head: str = "quantile"
     levels: tuple[float, ...] = ()
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsformer.nn.attention import SelfAttention
-
-Norm = Literal["batch", "layer"]
 
 
 class TokenBatchNorm(nn.Module):
@@ -49,7 +45,7 @@ class TokenLayerNorm(nn.LayerNorm):
         return super().forward(tokens)
 
 
-def make_norm(norm: Norm, d_model: int) -> nn.Module:
+def make_norm(norm: str, d_model: int) -> nn.Module:
     """Return the normalisation of this name.
 
     Raises:
@@ -65,9 +61,7 @@ def make_norm(norm: Norm, d_model: int) -> nn.Module:
 class EncoderLayer(nn.Module):
     """Attention and feed-forward, each added to its input and normalised after."""
 
-    def __init__(
-        self, d_model: int, n_heads: int, *, d_ff: int, dropout: float, norm: Norm
-    ) -> None:
+    def __init__(self, d_model: int, n_heads: int, *, d_ff: int, dropout: float, norm: str) -> None:
         super().__init__()
         self.attention = SelfAttention(d_model, n_heads)
         self.attention_norm = make_norm(norm, d_model)
@@ -91,7 +85,7 @@ class Encoder(nn.Module):
     """A stack of encoder layers."""
 
     def __init__(
-        self, d_model: int, n_heads: int, *, n_layers: int, d_ff: int, dropout: float, norm: Norm
+        self, d_model: int, n_heads: int, *, n_layers: int, d_ff: int, dropout: float, norm: str
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
