@@ -131,12 +131,7 @@ def test_a_forecast_does_not_depend_on_what_else_is_in_the_frame(
 
 
 def test_many_series_are_forecast_as_each_alone(make_forecaster: Make, make_frame: Make) -> None:
-    forecaster = (
-        make_forecaster(context_length=8)
-        if "context_length" in (make_forecaster().get_params())
-        else make_forecaster()
-    )
-    forecaster.fit(make_frame())
+    forecaster = make_forecaster().fit(make_frame())
     many = make_frame(range(1500), 9)  # more than one block of the network
     answer = forecaster.predict(many)
     for name in (0, 1023, 1024, 1499):

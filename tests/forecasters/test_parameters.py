@@ -127,6 +127,7 @@ def test_wrong_parameters_are_named_by_fit(
         ({"max_epochs": 0}, ValueError, "max_epochs=0 must be at least 1, or None"),
         ({"batch_size": 2.5}, TypeError, "batch_size=2.5 must be a whole number"),
         ({"patience": 0}, ValueError, "patience=0 must be at least 1, or None"),
+        ({"precision": "64-true"}, ValueError, "precision='64-true' is unknown; choose one of"),
     ],
 )
 def test_wrong_sizes_and_settings_are_named_by_fit(

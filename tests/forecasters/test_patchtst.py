@@ -36,7 +36,7 @@ def counts() -> pd.DataFrame:
 def test_every_head_gives_ascending_quantiles_around_the_series(
     make_patchtst: Make, counts: pd.DataFrame, head: str
 ) -> None:
-    forecaster = make_patchtst(head=head, max_steps=20).fit(counts)
+    forecaster = make_patchtst(head=head, max_steps=40, learning_rate=1e-2).fit(counts)
     assert forecaster.fit_report_.training.best_loss is not None
     answer = forecaster.predict(quantiles=LEVELS, horizon=9)
     numbers = answer.drop(columns=["unique_id", "ds"])
@@ -75,14 +75,14 @@ def test_counts_are_forecast_as_counts(make_patchtst: Make, counts: pd.DataFrame
     np.testing.assert_array_equal(quantiles, quantiles.round())
 
 
-@pytest.mark.parametrize("options", [{"norm": "layer"}, {"patch_length": 8}, {"stride": 1}])
+@pytest.mark.parametrize("options", [{"norm": "layer"}, {"patch_length": 8}, {"stride": 2}])
 def test_other_sizes_and_norms_answer_otherwise(
     make_patchtst: Make, counts: pd.DataFrame, options: dict[str, Any]
 ) -> None:
     usual = make_patchtst().fit(counts).predict()
     answer = make_patchtst(**options).fit(counts).predict()
     assert np.isfinite(answer["mean"]).all()
-    assert (answer["mean"] != usual["mean"]).any() or options == {"stride": 1}
+    assert (answer["mean"] != usual["mean"]).all()
 
 
 def test_a_patch_length_alone_brings_half_of_it_as_stride(
@@ -97,7 +97,8 @@ def test_the_mean_of_a_skewed_target_lies_above_its_median(make_patchtst: Make) 
     forecaster = make_patchtst(max_steps=60, learning_rate=1e-2, d_model=16).fit(values)
     levels = (np.arange(200) + 0.5) / 200
     answer = forecaster.predict(quantiles=levels)
-    assert (answer["mean"] > answer["0.5"] * 1.1).all()
+    assert (answer["mean"] > answer["0.5"]).all()
+    assert answer["mean"].mean() > 1.1 * answer["0.5"].mean()
     integral = answer[[f"{level:g}" for level in levels]].mean(axis=1)
     np.testing.assert_allclose(answer["mean"], integral, rtol=0.02)
 

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import torch
 
+from tsformer.data.frame import Schema, read_panel
 from tsformer.training.module import KeepBest
 
 Make = Callable[..., Any]
-NUMBERS = ["mean", *(f"0.{decile}" for decile in range(1, 10))]
 
 
 def weights(forecaster: Any) -> dict[str, torch.Tensor]:
@@ -94,9 +94,11 @@ def test_a_warm_start_begins_with_the_weights_of_the_last_fit(
 def test_a_warm_start_goes_on_improving(make_patchtst: Make) -> None:
     wave = np.tile([0.0, 3, 1, 4, 1, 5, 9, 2], 12)
     forecaster = make_patchtst(max_steps=30, learning_rate=1e-2, d_model=16).fit(wave)
-    first = forecaster.fit_report_.training.best_loss
-    second = forecaster.set_params(warm_start=True).fit(wave).fit_report_.training.best_loss
-    assert second < 0.9 * first
+    first = forecaster.fit_report_.training
+    forecaster.set_params(warm_start=True, learning_rate=3e-3)
+    second = forecaster.fit(wave).fit_report_.training
+    assert second.history[0][1] < 1.05 * first.best_loss < first.history[0][1]
+    assert second.best_loss < 0.9 * first.best_loss
 
 
 def test_a_warm_start_on_more_data_keeps_the_context_length(
@@ -168,16 +170,15 @@ def test_training_never_sees_what_is_held_out(
 
 def test_no_training_window_holds_a_held_out_step(make_patchtst: Make, make_frame: Make) -> None:
     df = pd.concat([make_frame(["b"], 48), make_frame(["a"], 13), make_frame(["c"], 30)])
-    forecaster = make_patchtst().fit(df.assign(y=0.0))
-    from_end = df.groupby("unique_id").cumcount(ascending=False).to_numpy()
-    marked = df.assign(y=np.where(from_end < 6, 1.0, 0.0))
-    panel = make_patchtst().fit(marked, val_size=6).panel_
-    panel = forecaster.fit(marked).panel_ if panel is None else panel
-    sizes = np.full(len(panel), 6)
-    training, validation = forecaster._windows(panel, sizes)
+    held_out = df.groupby("unique_id").cumcount(ascending=False) < 6
+    forecaster = make_patchtst().fit(df.assign(y=held_out.astype(float)))
+    panel, _ = read_panel(df.assign(y=held_out.astype(float)), Schema())
+    training, validation = forecaster._windows(panel, np.full(3, 6))
     seen = training.batch(torch.arange(len(training)))
+    assert len(seen) > 20
     assert seen.target.sum() == seen.future.sum() == 0
     checked = validation.batch(torch.arange(len(validation)))
+    assert len(checked) == 3 * 3
     assert (checked.future[checked.future_observed] == 1).all()
 
 
@@ -206,20 +207,24 @@ def test_the_fewer_of_steps_and_epochs_ends_training(make_patchtst: Make, make_f
     assert forecaster.fit_report_.training.steps == 9
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-def test_other_precisions_train_and_answer(
-    make_patchtst: Make, make_frame: Make, precision: str
+def test_half_precision_trains_to_nearly_the_same_weights(
+    make_patchtst: Make, make_frame: Make
 ) -> None:
     df = make_frame()
-    answer = make_patchtst(precision=precision, max_steps=5).fit(df).predict(horizon=7)
-    assert np.isfinite(answer[NUMBERS]).all(axis=None)
-    assert (answer["0.1"] < answer["0.9"]).all()
+    full = make_patchtst(max_steps=5).fit(df)
+    half = make_patchtst(max_steps=5, precision="bf16-mixed").fit(df)
+    assert not same_weights(full, half)
+    for name, value in weights(half).items():
+        assert value.dtype == weights(full)[name].dtype
+        torch.testing.assert_close(value, weights(full)[name], rtol=0.1, atol=0.02)
+    width = full.predict()["0.9"] - full.predict()["0.1"]
+    assert ((half.predict()["mean"] - full.predict()["mean"]).abs() < 0.1 * width).all()
 
 
 def test_when_training_diverges_then_the_error_says_what_to_lower(
     make_patchtst: Make, make_frame: Make
 ) -> None:
-    with pytest.raises(ValueError, match="training diverged.*lower learning_rate"):
+    with pytest.raises(ValueError, match=r"training diverged.*lower learning_rate"):
         make_patchtst(learning_rate=1e38, max_steps=8, norm="layer").fit(make_frame(), val_size=0)
 
 

@@ -71,7 +71,9 @@ def roll(
         mean, spread = model.predict(paths, _SPREAD)
         pooled = spread[:, 0].unflatten(0, (n_series, -1)).transpose(1, 2).flatten(2)
         mixture = _sample_quantiles(pooled, (*levels, *_PATHS))  # [B, H, levels + 10]
-        means.append(mean[:, 0].unflatten(0, (n_series, -1)).mean(dim=1))
+        by_path = mean[:, 0].unflatten(0, (n_series, -1))  # [B, 10, H]
+        first = by_path[:, 0]  # taken away, so that the mean of equal values is that value
+        means.append(first + (by_path - first[:, None]).mean(dim=1))
         blocks.append(mixture[:, :, : len(levels)])
         ends = mixture[:, :, len(levels) :]
         known += model.horizon

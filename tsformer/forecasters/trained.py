@@ -28,7 +28,7 @@ from tsformer.forecasters.inference import (
 )
 from tsformer.models.scaled import ScaledModel
 from tsformer.nn.heads.distribution import COUNTS
-from tsformer.training.settings import TrainingReport, TrainingSettings
+from tsformer.training.settings import Precision, TrainingReport, TrainingSettings
 from tsformer.types import Forecast
 
 
@@ -48,7 +48,8 @@ class TrainedForecaster(Forecaster):
         gradient_clip: largest norm of the gradient.
         patience: looks at the held out windows, of twenty in all, without improvement before
             training stops; None never stops early.
-        accelerator, devices, precision: as Lightning's `Trainer` takes them.
+        accelerator, devices: as Lightning's `Trainer` takes them.
+        precision: `"32-true"`; `"bf16-mixed"` or `"16-mixed"` where the accelerator is good at it.
         progress_bar: show one while training.
         warm_start: continue from the weights of the last `fit`.
     """
@@ -64,7 +65,7 @@ class TrainedForecaster(Forecaster):
     patience: int | None = TrainingSettings.patience
     accelerator: str = TrainingSettings.accelerator
     devices: Any = TrainingSettings.devices
-    precision: Any = TrainingSettings.precision
+    precision: Precision = TrainingSettings.precision
     progress_bar: bool = TrainingSettings.progress_bar
     warm_start: bool = False
 
@@ -158,7 +159,7 @@ class TrainedForecaster(Forecaster):
             model = self._build(self.sizes_)
         if self.warm_start and hasattr(self, "model_"):
             try:
-                model.load_state_dict(self.model_.state_dict())
+                model.network.load_state_dict(self.model_.network.state_dict())
             except RuntimeError as error:
                 raise ValueError(
                     "warm_start=True needs the horizon, the head and the sizes of the last fit; "

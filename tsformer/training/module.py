@@ -43,7 +43,9 @@ class TrainingModule(pl.LightningModule):
             {"params": matrices, "weight_decay": self.settings.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
+        # where gradients are scaled, a fused step would unscale them only after they are clipped
+        fused = self.settings.precision == "32-true"
+        optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=fused)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_share)
         return {
             "optimizer": optimizer,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, get_args
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,8 @@ class TrainingSettings:
         validations: how often the held out windows are looked at.
         patience: validations without improvement before training stops; None never stops early.
         max_validation_windows: evenly spread over all held out windows.
-        accelerator, devices, precision: as Lightning's `Trainer` takes them.
+        accelerator, devices: as Lightning's `Trainer` takes them.
+        precision: of the arithmetic; weights are always kept in 32 bits.
         progress_bar: show one.
     """
 
@@ -42,7 +45,7 @@ class TrainingSettings:
     max_validation_windows: int = 2048
     accelerator: str = "auto"
     devices: Any = "auto"
-    precision: Any = "32-true"
+    precision: Precision = "32-true"
     progress_bar: bool = False
 
     def __post_init__(self) -> None:
@@ -56,6 +59,9 @@ class TrainingSettings:
                 raise TypeError(f"{name}={getattr(self, name)!r} must be a number")
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0")
+        if self.precision not in get_args(Precision):
+            known = ", ".join(map(repr, get_args(Precision)))
+            raise ValueError(f"precision={self.precision!r} is unknown; choose one of {known}")
         for name in ("warmup", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
