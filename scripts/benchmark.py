@@ -8,9 +8,14 @@ Each finished run is stored at once; the same command goes on where it stopped.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
+
+# Threads that spin while they wait hold each other up as soon as another program wants a core:
+# measured at twenty times the time. Read when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tsformer.evaluation.report import results_frame, screen_table, write_report
 from tsformer.evaluation.runner import run_suite

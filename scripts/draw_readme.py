@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib.dates import DateFormatter, DayLocator
 from matplotlib.figure import Figure
 
 from tsformer import PatchTSTForecaster, load_dataset
@@ -45,6 +46,8 @@ def main() -> None:
     axis.plot(forecast["ds"], forecast["0.5"], color="#0072B2", lw=1.6, label="median")
     axis.plot(truth["ds"], truth["y"], color="black", lw=1, label="truth")
     axis.set_ylabel("MW")
+    axis.xaxis.set_major_locator(DayLocator(interval=2))
+    axis.xaxis.set_major_formatter(DateFormatter("%d %b %Y"))
     axis.set_title(
         "Electric load of one zone, two days ahead (PatchTST, default settings)", size=10
     )

@@ -198,3 +198,19 @@ def test_quantiles_do_not_depend_on_which_others_are_asked_for(
     alone = forecaster.predict(quantiles=[0.07], horizon=9)["0.07"]
     together = forecaster.predict(quantiles=[0.01, 0.07, 0.6], horizon=9)["0.07"]
     np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
+
+
+def test_columns_called_as_those_of_the_answer_are_refused(
+    make_forecaster: Callable[..., Any],
+) -> None:
+    renamed = LONG.rename(columns={"y": "mean"})
+    with pytest.raises(ValueError, match="the answer has a column 'mean' of its own; rename yours"):
+        make_forecaster(target_col="mean").cross_validation(renamed)
+    assert "mean" in make_forecaster(target_col="mean").fit(renamed).predict()
+    renamed = LONG.rename(columns={"unique_id": "sample"})
+    forecaster = make_forecaster(id_col="sample").fit(renamed)
+    assert forecaster.predict()["sample"].unique().tolist() == ["a", "b"]
+    with pytest.raises(ValueError, match="a column 'sample' of its own"):
+        forecaster.predict_samples()
+    with pytest.raises(ValueError, match="a column '0.5' of its own"):
+        make_forecaster(id_col="0.5").fit(LONG.rename(columns={"unique_id": "0.5"})).predict()

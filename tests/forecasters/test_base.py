@@ -13,6 +13,8 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
+from tsformer.data.frame import Schema, read_panel
+
 Make = Callable[..., Any]
 DECILES = [f"0.{decile}" for decile in range(1, 10)]
 NUMBERS = ["mean", *DECILES]
@@ -46,6 +48,19 @@ def test_before_fit_there_is_nothing_to_ask(
 ) -> None:
     with pytest.raises(NotFittedError, match="not fitted"):
         ask(make_forecaster(), make_frame())
+
+
+def test_panels_are_fitted_and_forecast_without_frames(
+    make_forecaster: Make, make_frame: Make
+) -> None:
+    panel, _ = read_panel(make_frame(), Schema())
+    forecaster = make_forecaster().fit_panel(panel)
+    answer = make_forecaster().fit(make_frame()).predict().sort_values(["unique_id", "ds"])
+    for forecast in (forecaster.predict_panel(), forecaster.predict_panel(panel, horizon=4)):
+        assert forecast.levels == tuple(map(float, DECILES))
+        np.testing.assert_array_equal(forecast.mean.reshape(-1), answer["mean"])
+        np.testing.assert_array_equal(forecast.quantile(0.9).reshape(-1), answer["0.9"])
+    assert forecaster.predict_panel(panel, horizon=2, quantiles=[0.2]).levels == (0.2, 0.5)
 
 
 def test_the_fitted_data_are_what_is_continued(make_forecaster: Make, make_frame: Make) -> None:

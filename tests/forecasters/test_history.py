@@ -207,6 +207,21 @@ def test_dates_and_numbered_steps_are_told_apart(make_forecaster: Make, make_fra
         make_forecaster().fit(counted).predict(dated)
 
 
+def test_times_with_and_without_a_zone_do_not_go_on_from_each_other(
+    make_forecaster: Make, make_frame: Make
+) -> None:
+    known, newer = split(make_frame(), 40)
+    there = newer.assign(ds=newer["ds"].dt.tz_localize("Asia/Tokyo"))
+    with pytest.raises(ValueError, match=r"the time zone None, the new ones Asia/Tokyo"):
+        make_forecaster().fit(known).update(there)
+    with pytest.raises(ValueError, match=r"the time zone None, the new ones Asia/Tokyo"):
+        make_forecaster().fit(known, val_df=there)
+    zoned = known.assign(ds=known["ds"].dt.tz_localize("Asia/Tokyo"))
+    in_utc = there.assign(ds=there["ds"].dt.tz_convert("UTC"))
+    expected = make_forecaster().fit(zoned).update(there).predict()
+    pd.testing.assert_frame_equal(make_forecaster().fit(zoned).update(in_utc).predict(), expected)
+
+
 def test_sparse_data_of_the_same_frequency_are_welcome(
     make_forecaster: Make, make_frame: Make
 ) -> None:

@@ -123,9 +123,20 @@ def test_parameters_come_back(make_forecaster: Make, tmp_path: Path) -> None:
     forecaster.save(tmp_path / "saved")
     loaded = load(tmp_path / "saved")
     assert loaded.get_params() == forecaster.get_params()
-    assert not any(
-        name in vars(forecaster).keys() ^ vars(loaded).keys() for name in ("panel_", "layout_")
-    )
+    learned = {name for name in vars(forecaster) if name.endswith("_")} - {"fit_report_"}
+    assert {name for name in vars(loaded) if name.endswith("_")} == learned
+
+
+def test_numbers_and_arrays_of_numpy_come_back_as_plain_ones(
+    make_forecaster: Make, tmp_path: Path
+) -> None:
+    levels = np.array([0.2, 0.4])
+    forecaster = make_forecaster(quantiles=levels, horizon=np.int64(3)).fit(VALUES)
+    forecaster.save(tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
+    assert loaded.quantiles == (0.2, 0.4)
+    assert type(loaded.horizon) is int
+    assert_equal_answers(loaded.predict(), forecaster.predict())
 
 
 def test_parameters_set_after_fit_do_not_spoil_what_was_learned(

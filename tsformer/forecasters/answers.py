@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from tsformer.data.layout import Layout
@@ -18,12 +20,14 @@ def forecast_rows(panel: Panel, layout: Layout, forecast: Forecast) -> Rows:
     for number, level in enumerate(forecast.levels):
         values = forecast.quantiles[order, :, number].astype(np.float64)
         columns[f"{level:g}"] = values.reshape(-1)
+    refuse_shared_names([layout.id_col, layout.time_col], columns)
     ids = np.repeat(panel.ids[order], forecast.horizon)
     return ids, panel.future_times(forecast.horizon)[order].reshape(-1), columns
 
 
 def sample_rows(panel: Panel, layout: Layout, paths: np.ndarray) -> Rows:
     """Return the number of each path, `sample`, and its values; `paths` is `[S, n, H]`."""
+    refuse_shared_names([layout.id_col, layout.time_col, layout.target_col], ["sample"])
     order = layout.order
     n_samples, horizon = paths.shape[1:]
     times = panel.future_times(horizon)[order][:, None]
@@ -34,3 +38,10 @@ def sample_rows(panel: Panel, layout: Layout, paths: np.ndarray) -> Rows:
     }
     ids = np.repeat(panel.ids[order], n_samples * horizon)
     return ids, np.broadcast_to(times, paths.shape).reshape(-1), columns
+
+
+def refuse_shared_names(given: Iterable[str | None], answered: Iterable[str]) -> None:
+    """Raise a ValueError for a column of the caller's that is called as one of the answer's."""
+    shared = sorted(set(given) & set(answered), key=str)
+    if shared:
+        raise ValueError(f"the answer has a column {shared[0]!r} of its own; rename yours")

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
-from tsformer.forecasters.answers import Rows
+from tsformer.forecasters.answers import Rows, refuse_shared_names
 from tsformer.forecasters.checks import positive_integer, quantile_levels
 from tsformer.forecasters.fallback import forecast_all
 
@@ -95,10 +95,13 @@ def _rows(panel: Panel, layout: Layout, windows: list[Any], horizon: int) -> Row
         "cutoff": np.repeat(panel.freq.times(starts, cutoffs - 1), horizon),
         layout.target_col: truth.astype(np.float64).reshape(-1),
     }
+    names = [f"{level:g}" for level in windows[0][2].levels]
+    keys = [layout.id_col, layout.time_col, layout.target_col]
+    refuse_shared_names(keys, ["cutoff", "mean", *names])
     means = np.concatenate([w[2].mean for w in windows])[order]
     columns["mean"] = means.astype(np.float64).reshape(-1)
     quantiles = np.concatenate([w[2].quantiles for w in windows])[order]
-    for number, level in enumerate(windows[0][2].levels):
-        columns[f"{level:g}"] = quantiles[:, :, number].astype(np.float64).reshape(-1)
+    for number, name in enumerate(names):
+        columns[name] = quantiles[:, :, number].astype(np.float64).reshape(-1)
     times = panel.freq.times(starts[:, None], steps).reshape(-1)
     return np.repeat(panel.ids[series], horizon), times, columns

@@ -52,7 +52,9 @@ def read_training(
     if val_size is not None:
         raise ValueError("val_df and val_size exclude each other; pass one of them")
     panel, layout = read_panel(df, schema)
-    panel, sizes = append_validation(panel, read_like(val_df, schema, panel.freq)[0])
+    later, later_layout = read_like(val_df, schema, panel.freq)
+    _refuse_other_clock(layout, later_layout)
+    panel, sizes = append_validation(panel, later)
     return panel, layout, sizes
 
 
@@ -80,6 +82,7 @@ def take_in(panel: Panel, layout: Layout, new: Panel, new_layout: Layout) -> tup
     Raises:
         ValueError: where nothing is newer.
     """
+    _refuse_other_clock(layout, new_layout)
     known = dict(zip(panel.ids.tolist(), _ends(panel), strict=True))
     ends = dict(zip(new.ids.tolist(), _ends(new), strict=True))
     unseen = [name for name in new.ids[new_layout.order].tolist() if name not in known]
@@ -89,6 +92,14 @@ def take_in(panel: Panel, layout: Layout, new: Panel, new_layout: Layout) -> tup
     place = {name: number for number, name in enumerate(both.ids.tolist())}
     names = [*panel.ids[layout.order].tolist(), *unseen]
     return both, replace(layout, order=np.array([place[name] for name in names]))
+
+
+def _refuse_other_clock(known: Layout, new: Layout) -> None:
+    if (known.zone is None) != (new.zone is None):
+        raise ValueError(
+            f"the known times have the time zone {known.zone}, the new ones {new.zone}; give both "
+            "one, for instance by .dt.tz_localize, or none"
+        )
 
 
 def _ends(panel: Panel) -> np.ndarray:

@@ -49,7 +49,10 @@ def train(
     with _quiet(), torch.random.fork_rng():
         torch.manual_seed(seed)
         trainer = _trainer(settings, total_steps, report, validated)
-        trainer.fit(module, datamodule=data)
+        try:
+            trainer.fit(module, datamodule=data)
+        except SystemExit as error:  # so Lightning answers Ctrl-C, which would end the program
+            raise KeyboardInterrupt from error
     report.steps = trainer.global_step
     if not validated:
         report.best_step = report.steps

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import image
+
+from tsformer.evaluation.report import (
+    geometric_means,
+    relative,
+    results_frame,
+    screen_table,
+    seed_means,
+    write_report,
+)
+from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec
+
+TASKS = tuple(
+    TaskSpec(name=name, dataset="el_nino", horizon=3, season_length=1, note=f"note on {name}")
+    for name in ("first", "second/part")
+)
+MODELS = (
+    ModelSpec(name="SeasonalNaive", forecaster="SeasonalNaiveForecaster"),
+    ModelSpec(name="Net", forecaster="PatchTSTForecaster", seeds=(0, 1)),
+)
+SUITE = SuiteSpec(
+    name="mine",
+    title="My suite",
+    description="What it is.",
+    tasks=TASKS,
+    models=MODELS,
+    published={"Famous": {"first": {"MASE": 0.1234, "CRPS": 0.05}}},
+)
+
+
+def make_record(task: str, model: str, seed: int | None, mase: float) -> dict[str, Any]:
+    example = {
+        "series": "a",
+        "history": [1.0, 2.0, None, 4.0],
+        "truth": [5.0, None, 7.0],
+        "median": [5.0, 6.0, 7.0],
+        "low": [4.0, 5.0, 6.0],
+        "high": [6.0, 7.0, 8.0],
+    }
+    scores = {"MASE": mase, "CRPS": mase / 10, "coverage80": 0.75, "width80": 0.5}
+    return {
+        "task": task,
+        "model": model,
+        "seed": seed,
+        "status": "done",
+        "scores": {**scores, "MSE": 1.0, "MAE": 1.0},
+        "fit_seconds": 2.0,
+        "predict_seconds": 1.0,
+        "peak_memory_mb": 100.0,
+        "examples": [example, example],
+    }
+
+
+RECORDS = [
+    make_record("first", "SeasonalNaive", None, 2.0),
+    make_record("first", "Net", 0, 1.0),
+    make_record("first", "Net", 1, 0.5),
+    make_record("second/part", "SeasonalNaive", None, 1.0),
+    make_record("second/part", "Net", 0, 0.9),
+    make_record("second/part", "Net", 1, 0.7),
+]
+FAILED = {"task": "first", "model": "Net", "seed": 1, "status": "failed", "error": "Boom: x"}
+
+
+def test_relative_scores_are_means_over_seeds_divided_by_the_baseline() -> None:
+    table = relative(results_frame(RECORDS), "MASE", "SeasonalNaive")
+    assert table["Net"].tolist() == pytest.approx([0.375, 0.8])
+    assert table["SeasonalNaive"].tolist() == [1.0, 1.0]
+    assert geometric_means(table)["Net"] == pytest.approx(np.sqrt(0.375 * 0.8))
+
+
+def test_seeds_have_a_geometric_mean_each() -> None:
+    table = seed_means(results_frame(RECORDS), "MASE", "SeasonalNaive").set_index(["model", "seed"])
+    assert table.loc[("Net", 0), "MASE"] == pytest.approx(np.sqrt(0.5 * 0.9))
+    assert table.loc[("Net", 1), "MASE"] == pytest.approx(np.sqrt(0.25 * 0.7))
+
+
+def test_a_model_that_misses_a_task_has_no_mean() -> None:
+    results = results_frame(RECORDS[:4])
+    assert np.isnan(geometric_means(relative(results, "MASE", "SeasonalNaive"))["Net"])
+    assert seed_means(results, "MASE", "SeasonalNaive")["MASE"].isna().all()
+
+
+def test_without_the_baseline_nothing_is_relative() -> None:
+    assert relative(results_frame(RECORDS[1:3]), "MASE", "SeasonalNaive").empty
+
+
+def test_the_screen_shows_every_model() -> None:
+    text = screen_table(SUITE, results_frame(RECORDS))
+    assert "0.548" in text
+    assert [line.split()[0] for line in text.splitlines()[2:]] == ["SeasonalNaive", "Net"]
+
+
+def test_the_report_holds_tables_published_figures_and_pictures(tmp_path: Path) -> None:
+    path = write_report(SUITE, RECORDS, tmp_path / "out")
+    text = path.read_text()
+    assert text.startswith("# My suite\n\nWhat it is.\n")
+    assert "| Net | 0.548 |" in text
+    assert "Famous (published)" in text
+    assert "0.1234" in text
+    assert "note on first" in text
+    assert "| Net | 0 | " in text
+    csv = pd.read_csv(path.parent / "results.csv")
+    assert csv["MASE"].tolist() == [r["scores"]["MASE"] for r in RECORDS]
+    assert {"task", "model", "seed", "status", "CRPS", "coverage80", "fit_seconds"} <= {*csv}
+    for name in ("first.png", "second_part.png"):
+        assert f"pictures/{name}" in text
+        pixels = image.imread(path.parent / "pictures" / name)
+        assert pixels.shape[1] > 400
+        assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 20
+
+
+def test_what_failed_is_listed_with_its_error(tmp_path: Path) -> None:
+    text = write_report(SUITE, [*RECORDS[:2], FAILED, *RECORDS[3:]], tmp_path).read_text()
+    assert "- first, Net: failed. Boom: x" in text
+
+
+def test_when_nothing_is_done_then_there_still_is_a_report(tmp_path: Path) -> None:
+    text = write_report(SUITE, [FAILED], tmp_path).read_text()
+    assert "Boom: x" in text

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+SUITE = """
+name: tiny
+title: Tiny
+tasks:
+  - {name: air, dataset: air_passengers, horizon: 6, season_length: 12, windows: 1}
+models:
+  - {name: SeasonalNaive, forecaster: SeasonalNaiveForecaster}
+  - {name: PatchTST, forecaster: PatchTSTForecaster, parameters: {max_steps: 3}, seeds: [0]}
+"""
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, SCRIPTS / script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
+
+
+def test_benchmark_writes_a_report_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(SUITE)
+    first = run("benchmark.py", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out"))
+    assert first.returncode == 0, first.stderr
+    assert "(stored)" not in first.stdout
+    assert "relative MASE" in first.stdout
+    folder = tmp_path / "out" / "tiny"
+    assert (folder / "report.md").is_file()
+    assert (folder / "results.csv").is_file()
+    assert (folder / "pictures" / "air.png").is_file()
+    second = run("benchmark.py", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out"))
+    assert second.stdout.count("(stored)") == 2
+    shutil.rmtree(folder)
+
+
+def test_benchmark_says_so_when_a_model_failed(tmp_path: Path) -> None:
+    broken = SUITE.replace("max_steps: 3", "patch_length: 10000")
+    (tmp_path / "tiny.yaml").write_text(broken)
+    result = run("benchmark.py", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out"))
+    assert result.returncode == 1
+    assert "patch_length=10000 is longer than context_length" in result.stdout
+    assert "SeasonalNaive: MASE" in result.stdout
+
+
+@pytest.mark.parametrize("script", ["benchmark.py", "build_datasets.py"])
+def test_scripts_explain_themselves(script: str) -> None:
+    result = run(script, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "usage" in result.stdout
