@@ -104,7 +104,7 @@ class Panel:
 
     def select(self, numbers: Sequence[int] | np.ndarray) -> Panel:
         """Return these series, in this order."""
-        numbers = np.asarray(numbers)
+        numbers = np.asarray(numbers, dtype=np.int64)  # an empty list would be of floats
         positions = ragged_ranges(self.offsets[:-1][numbers], self.lengths[numbers])
         chosen = replace(
             self,
