@@ -189,3 +189,17 @@ def test_windows_that_were_trained_on_do_not_widen_quantiles() -> None:
     before = model.predict(batch, LEVELS).quantiles
     model.calibrate([batch], held_out=False)
     assert torch.equal(model.predict(batch, LEVELS).quantiles, before)
+
+
+def test_calibration_bears_quantiles_that_have_shrunk_to_the_median() -> None:
+    from tsformer.nn.heads import QuantileHead
+    from tsformer.nn.scaling import Scale
+
+    head = QuantileHead()
+    output = torch.full((60, 1, 5, head.output_size), -200.0)
+    output[..., head.median] = 0.5
+    scale = Scale(torch.zeros(60, 1, 1), torch.ones(60, 1, 1))
+    for truth in (0.5, 0.6):
+        target = torch.full((60, 1, 5), truth)
+        head.calibrate(output, target, scale, torch.ones_like(target, dtype=torch.bool))
+        assert 1.0 <= head.stretch.item() <= 4.0

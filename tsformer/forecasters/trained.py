@@ -48,7 +48,8 @@ class TrainedForecaster(Forecaster):
         gradient_clip: largest norm of the gradient.
         patience: looks at the held out windows, of twenty in all, without improvement before
             training stops; None never stops early.
-        accelerator, devices: as Lightning's `Trainer` takes them.
+        accelerator, devices: as Lightning's `Trainer` takes them; more than one device starts the
+            caller's script anew in each.
         precision: `"32-true"`; `"bf16-mixed"` or `"16-mixed"` where the accelerator is good at it.
         progress_bar: show one while training.
         warm_start: continue from the weights of the last `fit`.

@@ -27,7 +27,8 @@ class TrainingSettings:
         validations: how often the held out windows are looked at.
         patience: validations without improvement before training stops; None never stops early.
         max_validation_windows: evenly spread over all held out windows.
-        accelerator, devices: as Lightning's `Trainer` takes them.
+        accelerator, devices: as Lightning's `Trainer` takes them; more than one device starts the
+            caller's script anew in each.
         precision: of the arithmetic; weights are always kept in 32 bits.
         progress_bar: show one.
     """
@@ -44,7 +45,7 @@ class TrainingSettings:
     patience: int | None = 10
     max_validation_windows: int = 2048
     accelerator: str = "auto"
-    devices: Any = "auto"
+    devices: Any = 1
     precision: Precision = "32-true"
     progress_bar: bool = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,8 +32,10 @@ class DistributionHead(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        # imports Lightning, which takes seconds: only where it is wanted
-        import gluonts.torch.distributions as gluonts_distributions
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*json.*")  # it would like a faster one
+            # imports Lightning, which takes seconds: only where it is wanted
+            import gluonts.torch.distributions as gluonts_distributions
 
         self.name = name
         self.definition: Any = getattr(gluonts_distributions, DISTRIBUTIONS[name])()

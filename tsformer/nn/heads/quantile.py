@@ -58,9 +58,8 @@ class QuantileHead(nn.Module):
     ) -> Float[Tensor, "B C H"]:
         """Return twice the mean pinball loss of each step, in units of the scaled series."""
         error = normalise(target, scale)[..., None] - self.quantiles(output)
-        return 2 * torch.maximum(self.level_tensor * error, (self.level_tensor - 1) * error).mean(
-            -1
-        )
+        level = self.level_tensor
+        return 2 * torch.maximum(level * error, (level - 1) * error).mean(dim=-1)
 
     def calibrate(
         self,
@@ -84,10 +83,12 @@ class QuantileHead(nn.Module):
         quantiles = self.quantiles(output)
         low, high = (quantiles[..., self.levels.index(level)] for level in (0.1, 0.9))
         centre, truth = quantiles[..., self.median], normalise(target, scale)
-        reach = torch.maximum((centre - truth) / (centre - low), (truth - centre) / (high - centre))
-        reach = reach[known].double()
+        smallest = torch.finfo(centre.dtype).tiny  # steps may have shrunk to nothing
+        below = (centre - truth) / (centre - low).clamp(min=smallest)
+        above = (truth - centre) / (high - centre).clamp(min=smallest)
+        reach = torch.maximum(below, above)[known].clamp(max=4.0).double()
         if len(reach):
-            factor = torch.quantile(reach[:: 1 + len(reach) // 1_000_000], 0.8).clamp(1.0, 4.0)
+            factor = torch.quantile(reach[:: 1 + len(reach) // 1_000_000], 0.8).clamp(min=1.0)
             self.stretch.copy_(factor ** (len(reach) / (len(reach) + 50)))
 
     def predict(
