@@ -43,7 +43,7 @@ class TrainingSettings:
     averaging: float = 0.98
     validations: int = 20
     patience: int | None = 10
-    max_validation_windows: int = 2048
+    max_validation_windows: int = 512
     accelerator: str = "auto"
     devices: Any = 1
     precision: Precision = "32-true"
