@@ -133,7 +133,7 @@ def parse_frequency(alias: str | pd.DateOffset) -> Frequency:
     if isinstance(offset, offsets.Week):
         return Frequency(unit="fixed", step=7 * _DAY * step, alias=offset.freqstr)
     if isinstance(offset, offsets.Tick):
-        microseconds, rest = divmod(pd.Timedelta(offset).value, 1000)
+        microseconds, rest = divmod(offset.nanos, 1000)
         if rest:
             raise ValueError(f"freq={alias!r} is finer than a microsecond; use whole microseconds")
         return Frequency(unit="fixed", step=microseconds, alias=fixed_alias(microseconds))

@@ -134,7 +134,7 @@ def _numbers_from_objects(values: pd.Series, name: str, where: Where) -> pd.Seri
     missing = values.isna().to_numpy()
     objects = values.astype(object)
     refused = objects.map(lambda value: isinstance(value, _NOT_NUMBERS)) & ~missing
-    numbers = pd.to_numeric(objects.where(~refused, None), errors="coerce")
+    numbers = pd.to_numeric(objects.mask(refused), errors="coerce")
     wrong = numbers.isna().to_numpy() & ~missing
     if wrong.any():
         row = int(wrong.argmax())
