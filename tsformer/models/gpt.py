@@ -68,8 +68,12 @@ class Cache:
     known: Tensor
 
     def reorder(self, parents: Int[Tensor, "B S"]) -> None:
-        """Let branch s go on from what is now branch `parents[s]`."""
-        rows = torch.arange(len(parents))[:, None]
+        """Let branch s go on from what is now branch `parents[s]`; S may change."""
+        n_prompts, n_branches = self.layers[0].branches.shape[1:3]
+        same = torch.arange(n_branches, device=parents.device).expand(n_prompts, -1)
+        if torch.equal(parents, same):
+            return
+        rows = torch.arange(n_prompts, device=parents.device)[:, None]
         for layer in self.layers:
             layer.branches = layer.branches[:, rows, parents]
 
@@ -198,14 +202,17 @@ class GPT(nn.Module):
         return self._logits(hidden)
 
     def prefill(
-        self, tokens: Int[Tensor, "B N"], known: Bool[Tensor, "B N"], n_branches: int
+        self, tokens: Int[Tensor, "B N"], known: Bool[Tensor, "B N"]
     ) -> tuple[Float[Tensor, "B V"], Cache]:
-        """Read prompts, padded on the left, once; return logits of what follows, and the state."""
+        """Read prompts, padded on the left, once; return logits of what follows, and the state.
+
+        The state has one branch per prompt; `Cache.reorder` makes more of it.
+        """
         hidden, layers = self.embedding(tokens), []
         for block in self.blocks:
             hidden, keys_and_values = block(hidden, known)
             n_heads, d_head = keys_and_values.shape[2], keys_and_values.shape[4]
-            room = keys_and_values.new_zeros(2, len(tokens), n_branches, n_heads, 32, d_head)
+            room = keys_and_values.new_zeros(2, len(tokens), 1, n_heads, 32, d_head)
             layers.append(KeysAndValues(keys_and_values, room))
         return self._logits(hidden[:, -1]), Cache(layers, known)
 
