@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
 
 import torch
 from safetensors.torch import save_file
@@ -28,6 +31,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="file name without ending")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--matrix-learning-rate", type=float, default=3e-3)
+    parser.add_argument("--compile", action="store_true", help="needs a C++ compiler; faster")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
 
@@ -55,6 +59,7 @@ def main() -> None:
             minutes=given.minutes,
             learning_rate=given.learning_rate,
             matrix_learning_rate=given.matrix_learning_rate,
+            compile=given.compile,
         ),
         checkpoint=checkpoint,
         notify=lambda line: print(line, flush=True),

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tsformer.llm.backends.base import TokenModel
 from tsformer.llm.grammar import Grammar
-from tsformer.llm.sampling import Prompt
+from tsformer.llm.prompts import Prompt
 from tsformer.llm.scaler import Scaler
 
 
@@ -42,7 +42,7 @@ class ValueScores:
 
 
 def score_values(
-    model: TokenModel, grammar: Grammar, prompt: Prompt, continuation: Sequence[Sequence[int]]
+    model: TokenModel, grammar: Grammar, prompt: Prompt, continuation: Sequence[int], horizon: int
 ) -> ValueScores:
     """Return what each value of a continuation costs, given all before it.
 
@@ -53,33 +53,34 @@ def score_values(
         model: the language model.
         grammar: of the values.
         prompt: what comes before.
-        continuation: tokens of each value, the separator after it included.
+        continuation: its tokens, of `continuation_tokens`.
+        horizon: values in it.
 
     Raises:
         ValueError: where the continuation is longer than the model's window, or no valid values.
     """
-    before = prompt.tokens
-    tokens = [token for value in continuation for token in value]
+    before, tokens = prompt.tokens, continuation
     if len(before) + len(tokens) > model.context_length:
         raise ValueError(
             f"{prompt.label}: {len(before)} tokens and {len(tokens)} to score are more than the "
             f"model's window of {model.context_length}; score fewer values, or shorten the prompt"
         )
     logits = model.score([*before, *tokens], len(before))
-    nats, invalid = np.zeros(len(continuation)), np.zeros(len(continuation))
-    state, remaining = grammar.start, len(continuation)
+    nats, invalid, sizes = np.zeros((3, horizon))
+    state, remaining = grammar.start, horizon
     for token, row in zip(tokens, logits, strict=True):
-        number = len(continuation) - remaining
+        number = horizon - remaining
         allowed = torch.from_numpy(grammar.moves(state, remaining).tokens).to(row.device)
         valid = row[allowed].double().logsumexp(dim=0)
         nats[number] += float(valid - row[token].double())
         mass = float((valid - row.double().logsumexp(dim=0)).exp())
-        invalid[number] += max(0.0, 1 - mass) / len(continuation[number])
+        invalid[number] += max(0.0, 1 - mass)
+        sizes[number] += 1
         state, remaining = grammar.advance(state, remaining, token)
     if not np.isfinite(nats).all():
         place = int((~np.isfinite(nats)).argmax())
         raise ValueError(f"{prompt.label}: the log-likelihood of value {place} is {nats[place]}")
-    return ValueScores(nats=nats, invalid=invalid)
+    return ValueScores(nats=nats, invalid=invalid / np.maximum(sizes, 1))
 
 
 def density_nats(

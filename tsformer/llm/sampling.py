@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from tsformer.llm.backends.base import TokenModel
 from tsformer.llm.grammar import Grammar
+from tsformer.llm.prompts import Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,64 +41,6 @@ class SamplingSettings:
             raise ValueError(f"temperature={self.temperature} must not be negative")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p} must lie in (0, 1]")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prompt:
-    """What a model is given: a text before the values, and the tokens of each value.
-
-    Attributes:
-        header: tokens.
-        values: tokens of each value, the separator after it included.
-        label: said in warnings and errors, such as the name of the series.
-    """
-
-    header: tuple[int, ...]
-    values: tuple[tuple[int, ...], ...]
-    label: str = ""
-
-    @property
-    def tokens(self) -> list[int]:
-        """All tokens in order."""
-        return [*self.header, *(token for value in self.values for token in value)]
-
-
-def fit_window(prompt: Prompt, window: int, horizon: int) -> tuple[Prompt, int]:
-    """Return the prompt without its first values, and how many were left out.
-
-    Args:
-        prompt: whole.
-        window: tokens that the model can look at.
-        horizon: values that must find room beside it, each as long as the longest one yet.
-
-    Raises:
-        ValueError: where not even one value fits.
-    """
-    sizes = np.array([len(value) for value in prompt.values])
-    room = window - len(prompt.header) - horizon * int(sizes.max(initial=1))
-    fitting = int((np.cumsum(sizes[::-1]) <= room).sum())
-    if not fitting:
-        raise ValueError(
-            f"{prompt.label}: the model's window of {window} tokens has no room for one value of "
-            f"{sizes.max(initial=1)} tokens beside {len(prompt.header)} of text and {horizon} "
-            "values to come; forecast fewer steps, shorten the description, or write fewer digits"
-        )
-    left_out = len(sizes) - fitting
-    kept = Prompt(header=prompt.header, values=prompt.values[left_out:], label=prompt.label)
-    return kept, left_out
-
-
-def warn_shortened(left_out: dict[str, int]) -> None:
-    """Say which contexts were shortened, by how many values."""
-    cut = {label: n for label, n in left_out.items() if n}
-    if cut:
-        label, n_values = next(iter(cut.items()))
-        more = f", and {len(cut) - 1} others" if len(cut) > 1 else ""
-        warnings.warn(
-            f"{label}: the first {n_values} values do not fit into the model's window and are "
-            f"left out{more}; ask for a shorter context_length to say so yourself",
-            stacklevel=3,
-        )
 
 
 def sample_values(
@@ -169,9 +111,7 @@ def _choose(
     return tokens, after
 
 
-def draw_tokens(
-    logits: Tensor, shares: np.ndarray, temperature: float, top_p: float
-) -> np.ndarray:
+def draw_tokens(logits: Tensor, shares: np.ndarray, temperature: float, top_p: float) -> np.ndarray:
     """Return the places of drawn tokens, `[n]`, by the inverse of their distribution.
 
     Args:
@@ -196,7 +136,7 @@ class _Draws:
 
     def __init__(self, prompt: Prompt, seed: int, n_samples: int) -> None:
         fingerprint = zlib.crc32(np.array(prompt.tokens, dtype=np.int64).tobytes())
-        self.generator = np.random.default_rng([seed, fingerprint])
+        self.generator = np.random.default_rng([seed, fingerprint, prompt.number])
         self.n_samples = n_samples
 
     def next(self) -> np.ndarray:

@@ -90,7 +90,7 @@ def fit_scaler(
         multiplier, shift: applied to the result.
 
     Raises:
-        ValueError: where no value is finite, one is beyond 1e307, or a parameter is out of its range.
+        ValueError: where no value is finite, one is beyond 1e307, or a parameter is out of range.
     """
     numbers = np.asarray(values, dtype=np.float64).ravel()
     numbers = numbers[np.isfinite(numbers)]

@@ -85,7 +85,7 @@ class SerializerSettings:
 
     @property
     def reference(self) -> float:
-        """To what a scaler should bring the larger values, so that there is room for larger ones."""
+        """To what a scaler should bring large values, so that there is room for larger ones."""
         return 1.0 if self.precision else self.limit / 2
 
     @property

@@ -160,9 +160,7 @@ def align(
     return begins, np.searchsorted(spans[:, 0], first + sizes, side="left")
 
 
-def _merges_digits(
-    vocabulary: Vocabulary, tokens: set[int], settings: SerializerSettings
-) -> bool:
+def _merges_digits(vocabulary: Vocabulary, tokens: set[int], settings: SerializerSettings) -> bool:
     """Return whether some token holds two digits, or a part of a digit and another one."""
     if settings.n_digits == 1:
         return False
@@ -249,4 +247,6 @@ def random_alphabet(tokenizer: Any, n_symbols: int, *, separator: str, seed: int
             words[word] = None
         if len(words) == n_symbols:
             return list(words)
-    raise ValueError(f"the vocabulary has {len(words)} such words; n_symbols={n_symbols} are too many")
+    raise ValueError(
+        f"the vocabulary has {len(words)} such words; n_symbols={n_symbols} are too many"
+    )

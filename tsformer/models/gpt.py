@@ -7,7 +7,9 @@ need nothing special) and gated feed-forward. Read it from the bottom.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -219,7 +221,8 @@ class GPT(nn.Module):
     def step(self, tokens: Int[Tensor, "B S"], cache: Cache) -> Float[Tensor, "B S V"]:
         """Append one token to each branch; return logits of what follows it."""
         hidden = self.embedding(tokens)
-        for block, memory in zip(self.blocks, cache.layers, strict=True):
+        blocks: Iterable[Any] = self.blocks
+        for block, memory in zip(blocks, cache.layers, strict=True):
             hidden = block.step(hidden, memory, cache.known)
         return self._logits(hidden)
 

@@ -58,8 +58,7 @@ class SyntheticTokens(IterableDataset):
         size = max(1, self.tokens_per_batch // length)
         tokens, weight = self.draw(size * self.batches_per_draw, length)
         return [
-            TokenBatch(*pair)
-            for pair in zip(tokens.split(size), weight.split(size), strict=True)
+            TokenBatch(*pair) for pair in zip(tokens.split(size), weight.split(size), strict=True)
         ]
 
     def draw(self, n: int, length: int) -> TokenBatch:
