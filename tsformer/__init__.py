@@ -10,26 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tsformer.data import dataset_info, list_datasets, load_dataset
-    from tsformer.forecasters import PatchTSTForecaster, SeasonalNaiveForecaster, load
+    from tsformer.forecasters import (
+        LLMForecaster,
+        PatchTSTForecaster,
+        SeasonalNaiveForecaster,
+        load,
+    )
+    from tsformer.llm import tokenize_series
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "LLMForecaster": "tsformer.forecasters",
     "PatchTSTForecaster": "tsformer.forecasters",
     "SeasonalNaiveForecaster": "tsformer.forecasters",
     "load": "tsformer.forecasters",
     "dataset_info": "tsformer.data",
     "list_datasets": "tsformer.data",
     "load_dataset": "tsformer.data",
+    "tokenize_series": "tsformer.llm",
 }
 
 __all__ = [
+    "LLMForecaster",
     "PatchTSTForecaster",
     "SeasonalNaiveForecaster",
     "dataset_info",
     "list_datasets",
     "load",
     "load_dataset",
+    "tokenize_series",
 ]
 
 

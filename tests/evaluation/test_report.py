@@ -9,7 +9,7 @@ import pytest
 from matplotlib import image
 
 from tsformer.evaluation.report import (
-    geometric_means,
+    means,
     relative,
     results_frame,
     screen_table,
@@ -74,7 +74,7 @@ def test_relative_scores_are_means_over_seeds_divided_by_the_baseline() -> None:
     table = relative(results_frame(RECORDS), "MASE", "SeasonalNaive")
     assert table["Net"].tolist() == pytest.approx([0.375, 0.8])
     assert table["SeasonalNaive"].tolist() == [1.0, 1.0]
-    assert geometric_means(table)["Net"] == pytest.approx(np.sqrt(0.375 * 0.8))
+    assert means(table, "MASE")["Net"] == pytest.approx(np.sqrt(0.375 * 0.8))
 
 
 def test_seeds_have_a_geometric_mean_each() -> None:
@@ -85,7 +85,7 @@ def test_seeds_have_a_geometric_mean_each() -> None:
 
 def test_a_model_that_misses_a_task_has_no_mean() -> None:
     results = results_frame(RECORDS[:4])
-    assert np.isnan(geometric_means(relative(results, "MASE", "SeasonalNaive"))["Net"])
+    assert np.isnan(means(relative(results, "MASE", "SeasonalNaive"), "MASE")["Net"])
     assert seed_means(results, "MASE", "SeasonalNaive")["MASE"].isna().all()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsformer.forecasters import PatchTSTForecaster, SeasonalNaiveForecaster
+from tsformer.forecasters import LLMForecaster, PatchTSTForecaster, SeasonalNaiveForecaster
 
 SHARED = {"horizon": 4, "season_length": 4}
 SMALL = {"context_length": 16, "max_steps": 2, "d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 8}
@@ -21,11 +21,17 @@ def _patchtst(**parameters: Any) -> PatchTSTForecaster:
     return PatchTSTForecaster(**{**SHARED, **SMALL, **parameters})
 
 
+def _llm(**parameters: Any) -> LLMForecaster:
+    return LLMForecaster(**{**SHARED, "model": "ngram", "n_samples": 5, **parameters})
+
+
 def _seasonal_naive(**parameters: Any) -> SeasonalNaiveForecaster:
     return SeasonalNaiveForecaster(**{**SHARED, **parameters})
 
 
-@pytest.fixture(scope="session", params=[_patchtst, _seasonal_naive], ids=["patchtst", "naive"])
+@pytest.fixture(
+    scope="session", params=[_patchtst, _seasonal_naive, _llm], ids=["patchtst", "naive", "llm"]
+)
 def make_forecaster(request: pytest.FixtureRequest) -> Make:
     """Return a constructor of each forecaster in turn, with small sizes unless told otherwise."""
     return request.param

@@ -46,6 +46,7 @@ class Panel:
         past_covariates: known up to the cut-off, `[K, T]`.
         future_covariates: known beyond it, `[K, T]`.
         static_covariates: one value per series, `[K, S]`.
+        coming: the future covariates of the steps after each series' end, `[K, S, H]`.
     """
 
     values: np.ndarray
@@ -56,6 +57,7 @@ class Panel:
     past_covariates: Covariates | None = None
     future_covariates: Covariates | None = None
     static_covariates: Covariates | None = None
+    coming: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,7 +94,16 @@ class Panel:
         begin = np.clip(begin, 0, self.lengths)
         end = np.clip(end, begin, self.lengths)
         positions = ragged_ranges(self.offsets[:-1] + begin, end - begin)
-        return self._at(positions, end - begin, self.freq.times(self.starts, begin))
+        kept = self if (end == self.lengths).all() else replace(self, coming=None)
+        return kept._at(positions, end - begin, self.freq.times(self.starts, begin))
+
+    def cut(self, lengths: np.ndarray, horizon: int) -> Panel:
+        """Return the first `lengths` steps of every series, and the covariates that come then."""
+        earlier = self.head(lengths)
+        if self.future_covariates is None:
+            return earlier
+        steps = (self.offsets[:-1] + lengths)[:, None] + np.arange(horizon)
+        return replace(earlier, coming=self.future_covariates.values[:, steps])
 
     def head(self, lengths: np.ndarray) -> Panel:
         """Return the first `lengths` steps of every series."""
@@ -110,6 +121,7 @@ class Panel:
             self,
             ids=self.ids[numbers],
             static_covariates=self.static_covariates and self.static_covariates.take(numbers),
+            coming=None if self.coming is None else self.coming[:, numbers],
         )
         return chosen._at(positions, self.lengths[numbers], self.starts[numbers])
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gluonts.ev.metrics import MAE, MASE, MSE, Coverage, MeanWeightedSumQuantileLoss
+from gluonts.ev.metrics import MAE, MASE, MSE, ND, Coverage, MeanWeightedSumQuantileLoss
 from gluonts.ev.ts_stats import seasonal_error
 
 from tsformer.data.panel import Panel
@@ -15,30 +16,41 @@ from tsformer.types import Forecast
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
+def middle_levels(n: int) -> tuple[float, ...]:
+    """Return 0.1 … 0.9 for n = 9, else the middles of n equal parts of 0 … 1."""
+    return LEVELS if n == 9 else tuple((k + 0.5) / n for k in range(n))
+
+
 class Scores:
     """Collects windows and returns the scores over all of them.
 
     - `MASE`: mean absolute error of the median, each window's divided by the mean absolute
       seasonal difference of its history (Hyndman & Koehler 2006). Windows whose history has no
       such difference do not count in it.
-    - `CRPS`: mean weighted quantile loss at 0.1 … 0.9, also called WQL: an estimate of the
-      continuous ranked probability score divided by the mean absolute value.
+    - `CRPS`: mean weighted quantile loss at `levels`, 0.1 … 0.9, also called WQL: an estimate of
+      the continuous ranked probability score divided by the mean absolute value.
+    - `ND`: mean absolute error of the median divided by the mean absolute value.
+    - `NLL`: mean negative log density of a value in nats, in units of the data, if it was told.
     - `coverage80`, `width80`: share of values within the 10 % and 90 % quantiles, and the mean
       distance of these divided by the mean absolute value.
     - `MSE`, `MAE`: of the mean forecast, in units of the data.
     """
 
-    def __init__(self, season_length: int) -> None:
+    def __init__(self, season_length: int, levels: Sequence[float] = LEVELS) -> None:
         self.season_length = season_length
+        self.crps_levels = tuple(levels)
+        self.levels = tuple(sorted({*levels, 0.1, 0.5, 0.9}))  # that a forecast must have
         self._evaluators: dict[str, Any] = {
             "MASE": MASE()(axis=None),
-            "CRPS": MeanWeightedSumQuantileLoss(quantile_levels=list(LEVELS))(axis=None),
+            "CRPS": MeanWeightedSumQuantileLoss(quantile_levels=list(levels))(axis=None),
+            "ND": ND()(axis=None),
             "below10": Coverage(q=0.1)(axis=None),
             "below90": Coverage(q=0.9)(axis=None),
             "MSE": MSE(forecast_type="mean")(axis=None),
             "MAE": MAE(forecast_type="mean")(axis=None),
         }
         self._width, self._level = 0.0, 0.0
+        self._nats, self._scored = 0.0, 0
 
     def update(self, history: Panel, truth: np.ndarray, forecast: Forecast) -> None:
         """Take in windows.
@@ -46,12 +58,12 @@ class Scores:
         Args:
             history: one series per window.
             truth: `[W, H]`, NaN = missing, which does not count.
-            forecast: at `LEVELS`.
+            forecast: at `levels`.
         """
         label = np.ma.masked_invalid(truth)
         scale = seasonal_errors(history, self.season_length)[:, None]
         data = {"label": label, "mean": forecast.mean}
-        data |= {str(level): forecast.quantile(level) for level in LEVELS}
+        data |= {str(level): forecast.quantile(level) for level in self.levels}
         scaled = np.ma.masked_where(np.broadcast_to(~(scale > 0), label.shape), label)
         for name, evaluator in self._evaluators.items():
             chosen = {**data, "label": scaled, "seasonal_error": np.where(scale > 0, scale, 1)}
@@ -60,11 +72,19 @@ class Scores:
         self._width += float(width[~label.mask].sum()) if label.mask.any() else float(width.sum())
         self._level += float(np.abs(label).sum())
 
+    def update_density(self, log_density: np.ndarray) -> None:
+        """Take in log densities of what came, `[W, H]`, NaN for missing values."""
+        known = ~np.isnan(log_density)
+        self._nats -= float(log_density[known].sum())
+        self._scored += int(known.sum())
+
     def result(self) -> dict[str, float]:
         """Return the scores."""
         values = {name: float(evaluator.get()) for name, evaluator in self._evaluators.items()}
         values["coverage80"] = values.pop("below90") - values.pop("below10")
         values["width80"] = self._width / self._level
+        if self._scored:
+            values["NLL"] = self._nats / self._scored
         return values
 
 

@@ -17,7 +17,8 @@ import tsformer
 from tsformer.evaluation.pictures import draw_task
 from tsformer.evaluation.suite import SuiteSpec, TaskSpec
 
-_COLUMNS = ["MASE", "CRPS", "coverage80", "width80", "MSE", "MAE"]
+_COLUMNS = ["MASE", "CRPS", "ND", "NLL", "coverage80", "width80", "MSE", "MAE"]
+_LOGARITHMS = {"NLL"}  # scores that are subtracted instead of divided, and averaged as they are
 
 
 def results_frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -35,28 +36,39 @@ def results_frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def relative(results: pd.DataFrame, metric: str, baseline: str) -> pd.DataFrame:
     """Return task × model: the metric's mean over seeds, divided by the baseline's.
 
-    Tasks without a result of the baseline are left out.
+    The baseline's logarithmic score is subtracted. Tasks without a result of the baseline are left
+    out.
     """
     done = results[results["status"] == "done"]
     table = done.pivot_table(index="task", columns="model", values=metric, sort=False)
     if baseline not in table:
         return table.iloc[:0]
-    return table.div(table[baseline], axis=0).dropna(subset=[baseline])
+    compare = table.sub if metric in _LOGARITHMS else table.div
+    return compare(table[baseline], axis=0).dropna(subset=[baseline])
 
 
-def geometric_means(table: pd.DataFrame) -> pd.Series:
-    """Return each model's geometric mean over tasks; NaN where a task is missing."""
-    return table.map(math.log).mean(skipna=False).map(math.exp)
+def means(table: pd.DataFrame, metric: str) -> pd.Series:
+    """Return each model's geometric mean over tasks; NaN where a task is missing.
+
+    Logarithmic scores have their plain mean.
+    """
+    if metric in _LOGARITHMS:
+        return table.mean(skipna=False)
+    with np.errstate(divide="ignore"):  # a perfect score
+        return table.apply(np.log).mean(skipna=False).apply(np.exp)
 
 
 def seed_means(results: pd.DataFrame, metric: str, baseline: str) -> pd.DataFrame:
-    """Return model × seed: the geometric mean over tasks of the relative metric."""
+    """Return model × seed: the mean over tasks of the relative metric (see `means`)."""
     done = results[results["status"] == "done"]
     base = done[done["model"] == baseline].set_index("task")[metric]
-    shares = (done[metric] / done["task"].map(base)).map(math.log)
-    logs = shares.groupby([done["model"], done["seed"]], dropna=True)
-    complete = logs.count().eq(results["task"].nunique())
-    return logs.mean().map(math.exp).where(complete).rename(metric).reset_index()
+    of_task = done["task"].map(base)
+    logarithm = metric in _LOGARITHMS
+    logs = done[metric] - of_task if logarithm else (done[metric] / of_task).map(math.log)
+    grouped = logs.groupby([done["model"], done["seed"]], dropna=True)
+    complete = grouped.count().eq(results["task"].nunique())
+    mean = grouped.mean() if logarithm else grouped.mean().map(math.exp)
+    return mean.where(complete).rename(metric).reset_index()
 
 
 def screen_table(suite: SuiteSpec, results: pd.DataFrame) -> str:
@@ -75,7 +87,8 @@ def write_report(suite: SuiteSpec, records: Sequence[dict[str, Any]], folder: Pa
         suite.description.strip(),
         _environment(),
         "## Over all tasks",
-        f"Geometric means of each score divided by that of {suite.baseline}; lower is better. "
+        f"Geometric means of each score divided by that of {suite.baseline} (of NLL: means of the "
+        "difference); lower is better. "
         "Coverage and width are means over tasks, seconds are sums.",
         _markdown(_summary(suite, results)),
         *_seed_part(suite, results),
@@ -97,7 +110,9 @@ def _summary(suite: SuiteSpec, results: pd.DataFrame) -> pd.DataFrame:
     ].mean()
     table = pd.DataFrame(
         {
-            f"relative {metric}": geometric_means(relative(results, metric, suite.baseline))
+            f"{'difference in' if metric in _LOGARITHMS else 'relative'} {metric}": means(
+                relative(results, metric, suite.baseline), metric
+            )
             for metric in suite.metrics
         }
     )
@@ -119,6 +134,8 @@ def _metric_part(suite: SuiteSpec, results: pd.DataFrame, metric: str) -> list[s
     for model, tasks in suite.published.items():
         figures = {task: scores[metric] for task, scores in tasks.items() if metric in scores}
         table[f"{model} (published)"] = pd.Series(figures, dtype=float)
+    last = "mean" if metric in _LOGARITHMS else "geometric mean"
+    table.loc[last] = means(table, metric)
     return [f"## {metric} by task", "Means over seeds.", _markdown(table, digits=4)]
 
 

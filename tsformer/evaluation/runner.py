@@ -22,7 +22,7 @@ import tsformer
 from tsformer.data.datasets import DatasetUnavailableError
 from tsformer.data.grid import as_python
 from tsformer.evaluation.baselines import StatisticalBaseline
-from tsformer.evaluation.metrics import LEVELS, Scores
+from tsformer.evaluation.metrics import Scores, middle_levels
 from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec
 from tsformer.evaluation.tasks import Task, Windows, load_task
 from tsformer.forecasters import FORECASTERS
@@ -37,8 +37,8 @@ def run_suite(
 ) -> list[Record]:
     """Return the records of all runs, those stored in `folder` included.
 
-    A run that fails is recorded with its error and tried again next time, and so is a task whose
-    data cannot be had; neither stops the others.
+    A run that fails is recorded with its error and tried again next time, and so is one whose data
+    or packages cannot be had, as skipped; neither stops the others.
 
     Args:
         suite: tasks and models.
@@ -83,6 +83,8 @@ def _run(
     try:
         record |= evaluate(task, make_forecaster(model, spec, seed))
         record["status"] = "done"
+    except ImportError as error:  # an extra, or a package with a model, that is not installed
+        record |= {"status": "skipped", "error": str(error)}
     except Exception as error:  # one model's failure must not lose the others' results
         record |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         record["traceback"] = traceback.format_exc(limit=-5)
@@ -105,7 +107,7 @@ def make_forecaster(model: ModelSpec, task: TaskSpec, seed: int | None) -> Any:
 
 def evaluate(task: Task, forecaster: Any) -> Record:
     """Return scores, seconds, peak memory and examples of one forecaster on one task."""
-    scores = Scores(task.spec.season_length)
+    scores = Scores(task.spec.season_length, middle_levels(task.spec.n_levels))
     examples: list[Record] = []
     with _peak_memory() as memory, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -115,9 +117,11 @@ def evaluate(task: Task, forecaster: Any) -> Record:
         seconds = 0.0
         for windows in task.windows(_memory(task, forecaster)):
             began_forecast = time.perf_counter()
-            forecast = forecaster.predict_panel(windows.history, quantiles=LEVELS)
+            forecast = forecaster.predict_panel(windows.history, quantiles=scores.levels)
             seconds += time.perf_counter() - began_forecast
             scores.update(windows.history, windows.truth, forecast)
+            if task.spec.density and hasattr(forecaster, "log_density_panel"):
+                scores.update_density(forecaster.log_density_panel(windows.history, windows.truth))
             examples = _examples(windows, forecast)
     return {
         "scores": scores.result(),

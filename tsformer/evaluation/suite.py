@@ -39,8 +39,13 @@ class TaskSpec:
         protocol: see `tsformer.evaluation.tasks`.
         windows: non-overlapping windows at the end of each series; None for as many as fit into
             the last tenth of the shortest series, at most 20 (GIFT-Eval's rule).
+        series: the only series to take; None for all.
+        every: take every so manieth step only, from the first on.
         resample: None to take the data as they are.
         split: for `ltsf`: rows to train on, to validate on and to test on.
+        n_levels: quantile levels of CRPS: 9 for 0.1 … 0.9, n for the middles of n equal parts of
+            0 … 1, with which the CRPS of n samples is exact.
+        density: whether models that can are also asked for the density of what came.
         note: said in the report.
     """
 
@@ -50,8 +55,12 @@ class TaskSpec:
     season_length: int
     protocol: Protocol = "rolling"
     windows: int | None = None
+    series: str | None = None
+    every: int = 1
     resample: ResampleSpec | None = None
     split: tuple[int, int, int] | None = None
+    n_levels: int = 9
+    density: bool = False
     note: str = ""
 
 

@@ -94,7 +94,7 @@ def load_task(spec: TaskSpec) -> Task:
     Raises:
         DatasetUnavailableError: where the data cannot be had.
     """
-    frame = load_dataset(spec.dataset)
+    frame = _chosen(load_dataset(spec.dataset), spec)
     if spec.resample is not None:
         frame = resample(frame, spec.resample)
     panel, _ = read_panel(frame, Schema())
@@ -107,6 +107,17 @@ def load_task(spec: TaskSpec) -> Task:
         raise ValueError(f"task {spec.name!r}: series {short!r} is shorter than its windows")
     cutoffs = first + spec.horizon * np.arange(windows)[:, None]
     return Task(spec=spec, panel=panel, training=first, val_size=None, cutoffs=cutoffs)
+
+
+def _chosen(frame: pd.DataFrame, spec: TaskSpec) -> pd.DataFrame:
+    """Return the rows that a task takes."""
+    if spec.series is not None:
+        frame = frame[frame["unique_id"] == spec.series]
+        if frame.empty:
+            raise ValueError(f"task {spec.name!r}: {spec.dataset} has no series {spec.series!r}")
+    if spec.every > 1:
+        frame = frame[frame.groupby("unique_id", sort=False).cumcount() % spec.every == 0]
+    return frame
 
 
 def _gift_windows(panel: Panel, horizon: int) -> int:

@@ -53,7 +53,7 @@ class Backtest:
             usable = np.flatnonzero(panel.head(cutoffs).known_counts > 0)
             if len(usable) == 0:
                 continue
-            history = panel.select(usable).head(cutoffs[usable])
+            history = panel.select(usable).cut(cutoffs[usable], forecaster.horizon)
             if fitted is None or window % every == 0:
                 fitted = clone(forecaster)
                 fitted.fit_panel(history)

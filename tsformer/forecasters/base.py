@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.frame import read_panel
+from tsformer.data.future import read_future
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
 from tsformer.forecasters.answers import forecast_rows, sample_rows
@@ -143,13 +144,14 @@ class Forecaster(SharedParameters, ABC):
         Raises:
             NotFittedError: before `fit`.
         """
-        self._refuse_covariates(static_df=static_df, future_df=future_df)
-        check_is_fitted(self)
+        self._refuse_covariates(static_df=static_df)
+        fitted = self._fitted(df)
         steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
         levels = quantile_levels(self.quantiles if quantiles is None else quantiles, level)
-        panel, layout = self._context(df)
-        warn_of_unknown(panel, self._memory)
-        forecast = forecast_all(self, panel, steps, levels)
+        panel, layout = fitted._context(df)
+        panel = self._with_future(panel, layout, future_df, steps)
+        warn_of_unknown(panel, fitted._memory)
+        forecast = forecast_all(fitted, panel, steps, levels)
         return layout.write(*forecast_rows(panel, layout, forecast))
 
     @known_words
@@ -166,13 +168,13 @@ class Forecaster(SharedParameters, ABC):
         The frame has the columns id, time, `sample` (0, 1, …) and the target's name. The same
         `random_state` gives the same paths.
         """
-        self._refuse_covariates(future_df=future_df)
-        check_is_fitted(self)
+        fitted = self._fitted(df)
         steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
         n_samples = positive_integer("n_samples", n_samples)
-        panel, layout = self._context(df)
-        warn_of_unknown(panel, self._memory)
-        paths = sample_all(self, panel, steps, n_samples)
+        panel, layout = fitted._context(df)
+        panel = self._with_future(panel, layout, future_df, steps)
+        warn_of_unknown(panel, fitted._memory)
+        paths = sample_all(fitted, panel, steps, n_samples)
         return layout.write(*sample_rows(panel, layout, paths))
 
     @known_words
@@ -221,6 +223,8 @@ class Forecaster(SharedParameters, ABC):
     def update(self, df: Any) -> Self:
         """Take in newer rows of fitted series, or new series, without learning; return self."""
         check_is_fitted(self)
+        if names := list(self._schema.future_covariates):
+            raise ValueError(f"update takes no future_covariates={names}; fit with all rows")
         new = read_like(df, self._schema, self.panel_.freq)
         panel, self.layout_ = take_in(self.panel_, self.layout_, *new)
         self.panel_ = panel.tail(self._memory)
@@ -237,11 +241,27 @@ class Forecaster(SharedParameters, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "panel_")
 
+    def _fitted(self, df: Any) -> Self:
+        """Return the forecaster that is asked: itself, or where none is needed, one fitted to df.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        check_is_fitted(self)
+        return self
+
     def _context(self, df: Any) -> tuple[Panel, Layout]:
         """Return what to forecast from; data are put on the grid of the fitted series."""
         if df is None:
             return self.panel_, self.layout_
         return read_like(df, self._schema, self.panel_.freq)
+
+    def _with_future(self, panel: Panel, layout: Layout, future_df: Any, horizon: int) -> Panel:
+        """Return the panel with what is known of the steps to come."""
+        if self._schema.future_covariates:
+            return read_future(future_df, panel, layout, self._schema, horizon)
+        self._refuse_covariates(future_df=future_df)
+        return panel
 
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(self.random_state)

@@ -11,11 +11,12 @@ from scipy.special import ndtri
 from tsformer.data.panel import Panel
 from tsformer.forecasters.base import Forecaster
 from tsformer.forecasters.checks import FitReport, inspect_panel, positive_integer
+from tsformer.forecasters.density import ScoresDensity
 from tsformer.types import Forecast
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SeasonalNaiveForecaster(Forecaster):
+class SeasonalNaiveForecaster(ScoresDensity, Forecaster):
     """Repeats the last season; intervals are normal, as wide as its past errors.
 
     After Hyndman & Athanasopoulos, *Forecasting: Principles and Practice*, sections 5.2 and 5.5:
@@ -56,6 +57,23 @@ class SeasonalNaiveForecaster(Forecaster):
         shocks = self._generator().normal(size=shape).cumsum(axis=2)
         shocks = shocks.reshape(*shape[:2], -1)[:, :, :horizon]
         return point[:, None] + sigma[:, None, None] * shocks
+
+    def _log_density(self, panel: Panel, truth: np.ndarray) -> np.ndarray:
+        """Return log densities of what came, `[S, H]`, each given the season before it.
+
+        A series that repeats itself exactly would give them no bound: sigma is at least a
+        millionth of its largest value.
+        """
+        season = self.season_length_
+        last, sigma = _last_season(panel, season), _seasonal_deviation(panel, season)
+        largest = np.fmax(np.nanmax(np.abs(np.c_[last, truth]), axis=1), 1e-300)
+        sigma = np.maximum(sigma, 1e-6 * largest)[:, None]
+        expected = last
+        for step in range(truth.shape[1]):  # a missing value is followed by the season before it
+            known = np.where(np.isnan(truth[:, step]), expected[:, step], truth[:, step])
+            expected = np.c_[expected, known]
+        standard = (truth - expected[:, : truth.shape[1]]) / sigma
+        return -0.5 * standard**2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)
 
     def _point_and_sigma(self, panel: Panel, horizon: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the forecasts, `[S, H]`, and the deviation of seasonal errors, `[S]`."""

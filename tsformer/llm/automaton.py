@@ -35,6 +35,9 @@ class ValueGraph:
     _known: dict[tuple[int, int, int, bool], int] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        for name, bound in (("lower", self.lower), ("upper", self.upper)):
+            if bound is not None and math.isnan(bound):
+                raise ValueError(f"{name}={bound} is no bound; pass a number, or None for none")
         self.root = self._add([])
         found = [*self._numbers(negative=False)]
         if self.settings.signed:
@@ -56,13 +59,13 @@ class ValueGraph:
     def gbnf(self, horizon: int) -> str:
         """Return llama.cpp's form of grammar for a continuation by `horizon` values."""
         lead, end = self.settings.lead, self.settings.terminator
-        before = f"{json.dumps(lead)} " if lead else ""
+        before = f"{_quoted(lead)} " if lead else ""
         rules = [f"root ::= value{{{horizon}}}"]
-        rules.append(f"value ::= {before}n{self.root} {json.dumps(end)}")
+        rules.append(f"value ::= {before}n{self.root} {_quoted(end)}")
         for node, edges in enumerate(self.edges):
             if edges:
                 ways = [
-                    " ".join([json.dumps(text), *([f"n{target}"] if target else [])])
+                    " ".join([_quoted(text), *([f"n{target}"] if target else [])])
                     for text, target in edges
                 ]
                 rules.append(f"n{node} ::= {' | '.join(ways)}")
@@ -97,11 +100,13 @@ class ValueGraph:
         half = 0.5 * settings.half_bin
         smallest = 0 if settings.half_bin or not negative else 1
         largest = settings.base**settings.n_digits - 1
-        slack = 1e-9  # a bound that is itself a value is within
+        beyond = largest + 2.0
         if low is not None:
-            smallest = max(smallest, math.ceil(low / settings.step - half - slack))
+            at = min(max(low / settings.step, -1.0), beyond)
+            smallest = max(smallest, math.ceil(at - half - _slack(at)))
         if high is not None:
-            largest = min(largest, math.floor(high / settings.step - half + slack))
+            at = min(max(high / settings.step, -1.0), beyond)
+            largest = min(largest, math.floor(at - half + _slack(at)))
         return smallest, largest
 
     def _digits(
@@ -186,6 +191,16 @@ def value_automaton(
             row[byte] = states[reached]
         edges.append(row)
     return Automaton(edges, frozenset(byte for row in edges for byte in row))
+
+
+def _slack(steps: float) -> float:
+    """Return by how much a bound may be off through rounding: one that is a value is within."""
+    return 1e-9 + 4 * math.ulp(steps)
+
+
+def _quoted(text: str) -> str:
+    """Return a text as GBNF quotes it: other letters than ASCII as they are, not as surrogates."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _one_of(texts: list[str]) -> str:

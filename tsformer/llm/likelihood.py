@@ -79,7 +79,7 @@ def score_values(
         state, remaining = grammar.advance(state, remaining, token)
     if not np.isfinite(nats).all():
         place = int((~np.isfinite(nats)).argmax())
-        raise ValueError(f"{prompt.label}: the log-likelihood of value {place} is {nats[place]}")
+        raise ValueError(f"{prompt.label}: the log-likelihood of value {place} is {-nats[place]}")
     return ValueScores(nats=nats, invalid=invalid / np.maximum(sizes, 1))
 
 

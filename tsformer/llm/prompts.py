@@ -46,7 +46,8 @@ def write_prompt(
 ) -> Prompt:
     """Return the prompt of a series, ready to be continued.
 
-    A token that spans two values is counted to the first of them.
+    A token that holds parts of two values is counted to the first of them; one that holds a part
+    of a value and what stands before it, such as a blank, to that value.
 
     Args:
         vocabulary: of the model.
@@ -61,12 +62,15 @@ def write_prompt(
     written = settings.write_each(scaled)
     text = header + settings.value_separator.join(written) + settings.terminator
     ids = vocabulary.encode(text)
-    begins = np.array([begin for begin, _ in vocabulary.spans(ids, text)])
-    sizes = [len(word.encode()) for word in written]
+    begins, ends = np.array(vocabulary.spans(ids, text)).T
+    sizes = np.array([len(word.encode()) for word in written])
     separator, end = len(settings.value_separator.encode()), len(settings.terminator.encode())
-    starts = len(header.encode()) + np.cumsum([0, *(size + separator for size in sizes[:-1])])
-    edges = np.r_[starts[0], starts + sizes + end]  # where each value and its terminator end
-    at = [*np.searchsorted(begins, edges[:-1]).tolist(), len(ids)]
+    starts = len(header.encode()) + np.cumsum([0, *(sizes[:-1] + separator)])
+    written_up_to = (starts + sizes)[:-1]
+    after = np.searchsorted(begins, [starts[0], *(written_up_to + end)])  # header or terminator
+    holding = np.searchsorted(ends, starts, side="right")  # the first with a part of the value
+    alone = begins[holding] >= [0, *written_up_to]  # and with none of the value before
+    at = [*np.where(alone, np.minimum(after, holding), after).tolist(), len(ids)]
     return Prompt(
         header=(*vocabulary.beginning, *ids[: at[0]]),
         values=tuple(tuple(ids[a:b]) for a, b in pairwise(at)),
@@ -83,7 +87,7 @@ def continuation_tokens(
     terminator and what follows, the longest pieces that spell the text.
     """
     parts = [settings.lead + word + settings.terminator for word in settings.write_each(scaled)]
-    before, text = settings.terminator, "".join(parts)
+    before, text = parts[0].removeprefix(settings.lead), "".join(parts)  # any value goes before
     ids = vocabulary.encode(before + text)
     for at, (begin, _) in enumerate(vocabulary.spans(ids, before + text)):
         if begin == len(before.encode()):

@@ -69,15 +69,21 @@ def sample_values(
     logits = logits[:, None].expand(-1, n_branches, -1)
     shape = (len(prompts), n_branches)
     places = np.stack([np.full(shape, grammar.start), np.full(shape, horizon)], axis=-1)
-    parents = torch.arange(n_branches).expand(shape)
+    samples = np.broadcast_to(np.arange(n_branches), shape)  # that the branches write
     written: list[np.ndarray] = []
     while True:
-        shares = np.stack([draw.next() for draw in draws])  # [B, S]
+        shares = np.take_along_axis(np.stack([draw.next() for draw in draws]), samples, axis=1)
         tokens, places = _choose(logits, places, shares, grammar, settings)
-        written.append(tokens)
-        if not places[..., 1].any():
+        written.append(np.full(shape, -1))
+        np.put_along_axis(written[-1], samples, tokens, axis=1)
+        unfinished = places[..., 1] > 0
+        if not unfinished.any():
             break
-        logits = model.step(torch.from_numpy(tokens).clamp(min=0), parents, state)
+        parents = _first(unfinished)
+        tokens, samples = (np.take_along_axis(a, parents, axis=1) for a in (tokens, samples))
+        places = np.take_along_axis(places, parents[..., None], axis=1)
+        ahead = torch.from_numpy(tokens).clamp(min=0)
+        logits = model.step(ahead, torch.from_numpy(parents), state)
     ids = np.stack(written, axis=-1)  # [B, S, n], -1 after the last value
     values = np.array([[_read(grammar, row, horizon) for row in rows] for rows in ids])
     return np.broadcast_to(values, (len(prompts), settings.n_samples, horizon))
@@ -109,6 +115,15 @@ def _choose(
         after[chosen, 0] = moves.states[at]
         after[chosen, 1] -= moves.completed[at]
     return tokens, after
+
+
+def _first(unfinished: np.ndarray) -> np.ndarray:
+    """Return the branches to go on with, `[B, S']`: as many as one prompt has unfinished ones.
+
+    Other prompts keep some finished ones beside theirs, since all have equally many.
+    """
+    order = np.argsort(~unfinished, axis=1, kind="stable")
+    return np.sort(order[:, : unfinished.sum(axis=1).max()], axis=1)
 
 
 def draw_tokens(logits: Tensor, shares: np.ndarray, temperature: float, top_p: float) -> np.ndarray:

@@ -51,7 +51,7 @@ class Scaler:
         slope = np.full(numbers.shape, np.log(self.multiplier) - np.log(self.scale))
         if self.kind == "arcsinh":
             standard = numbers / self.scale - self.loc / self.scale
-            slope -= 0.5 * np.log1p(standard**2)
+            slope -= np.log(np.hypot(1.0, standard))  # a square might exceed the largest float
         return slope
 
     def to_json(self) -> dict[str, Any]:
@@ -108,7 +108,8 @@ def fit_scaler(
         raise ValueError(f"a value of {size:g} is too large to be scaled; change its unit")
     loc, scale = _loc_and_scale(numbers / size, kind, alpha, beta)
     if kind != "identity":
-        loc, scale = loc * size, (scale * size if scale > _FLAT else max(size * _FLAT, 1.0))
+        spread = max(scale * size, float(np.finfo(np.float64).tiny))
+        loc, scale = loc * size, spread if scale > _FLAT else max(size * _FLAT, 1.0)
     return Scaler(kind=kind, loc=loc, scale=scale, multiplier=multiplier, shift=shift)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class SerializerSettings:
             the blanks at its end, since many tokens begin with a blank.
         decimal_point: before the digits of the precision; empty to write none.
         minus: before the digits of a negative value.
-        missing: stands for NaN; None refuses missing values.
+        missing: stands for NaN and must not read like a number; None refuses missing values.
         half_bin: cut off instead of rounding, and read each number as the middle of what it
             stands for (LLMTime's half-bin correction): all bins are equally wide, also around
             zero, where `0` and `-0` are two of them.
@@ -58,7 +59,7 @@ class SerializerSettings:
             raise ValueError(f"base={self.base} must be at least 2")
         if self.precision < 0 or self.digits < 0 or self.n_digits < 1:
             raise ValueError(f"precision={self.precision} and digits={self.digits} leave no digit")
-        if self.base**self.n_digits > 2**52:
+        if self.base**self.n_digits > 2**50:  # beyond, what was read could be written otherwise
             raise ValueError(
                 f"{self.n_digits} digits of base {self.base} are more than a float holds; lower "
                 "precision or digits"
@@ -86,9 +87,9 @@ class SerializerSettings:
     @property
     def reference(self) -> float:
         """To what a scaler should bring large values, so that there is room for larger ones."""
-        return 1.0 if self.precision else self.limit / 2
+        return min(1.0, self.limit / 2) if self.precision else self.limit / 2
 
-    @property
+    @cached_property
     def alphabet(self) -> tuple[str, ...]:
         """The digits, from 0 to `base - 1`."""
         if self.symbols is not None:
@@ -146,16 +147,25 @@ class SerializerSettings:
             raise ValueError(f"values has shape {numbers.shape}; pass one series of some values")
         self._refuse_values(numbers)
         codes = self.codes(numbers)
-        negative = np.signbit(numbers) if self.half_bin else codes < 0
+        negative = self.signed & np.signbit(numbers) if self.half_bin else codes < 0
         return [
             self._missing() if np.isnan(number) else self.write_code(abs(int(code)), bool(minus))
             for number, code, minus in zip(numbers, codes, negative, strict=True)
         ]
 
+    def clip(self, values: Any) -> np.ndarray:
+        """Return values moved to the nearest that can be written, `[T]`; NaN stays NaN."""
+        furthest = self.limit - self.step / 2
+        return np.clip(np.asarray(values, dtype=np.float64), -furthest * self.signed, furthest)
+
     def codes(self, values: np.ndarray) -> np.ndarray:
-        """Return whole numbers of steps, `[T]`, cut off towards zero, or rounded; NaN gives 0."""
-        steps = np.nan_to_num(values) / self.step
-        return (np.trunc(steps) if self.half_bin else np.rint(steps)).astype(np.int64)
+        """Return whole numbers of steps, `[T]`, cut off towards zero, or rounded; NaN gives 0.
+
+        None is beyond the last that can be written.
+        """
+        steps, last = np.nan_to_num(values) / self.step, self.base**self.n_digits - 1
+        whole = np.trunc(steps) if self.half_bin else np.rint(steps)
+        return np.clip(whole, -last, last).astype(np.int64)
 
     def write_code(self, code: int, negative: bool = False) -> str:
         """Return a number of steps as text."""
@@ -179,29 +189,45 @@ class SerializerSettings:
     def _read(self, piece: str, place: int) -> float:
         if self.missing is not None and piece == self.missing:
             return float("nan")
-        negative = piece.startswith(self.minus)
-        body = piece.removeprefix(self.minus).removeprefix(self.digit_separator)
-        number = self._code_of(body) if self.signed or not negative else None
-        if number is None or (negative and number == 0 and not self.half_bin):
-            raise ValueError(f"value {place} of the text, {piece[:40]!r}, is not one of {self!r}")
-        return self.value_of(number, negative)
+        number = self._number(piece)
+        if number is None:
+            example = self.write_code(self.base**self.n_digits - 1)
+            raise ValueError(
+                f"value {place} of the text, {piece[:40]!r}, is not written as these settings do, "
+                f"such as {example!r}; salvage() returns the values before it"
+            )
+        return self.value_of(*number)
 
-    def _code_of(self, body: str) -> int | None:
-        """Return the number that is written exactly like this, if any."""
-        separated = self.digit_separator or max(map(len, self.alphabet)) > 1
-        words = body.split(self.digit_separator) if self.digit_separator else list(body)
-        if separated and not self.digit_separator:
-            words = [body]
-        index = {symbol: digit for digit, symbol in enumerate(self.alphabet)}
+    def _number(self, piece: str) -> tuple[int, bool] | None:
+        """Return the steps of the number that is written exactly like this, and its sign."""
+        negative, *words = self.words(piece)
         code = 0
         for word in words:
             if word == self.decimal_point and self.decimal_point:
                 continue
-            if word not in index:
+            if word not in self._digit_of:
                 return None
-            code = code * self.base + index[word]
-        fits = code < self.base**self.n_digits
-        return code if fits and self.write_code(code) == body else None
+            code = code * self.base + self._digit_of[word]
+        if code >= self.base**self.n_digits or (negative and not code and not self.half_bin):
+            return None
+        return (code, bool(negative)) if self.write_code(code, bool(negative)) == piece else None
+
+    def words(self, piece: str) -> list[str]:
+        """Return the signs of a written number: its minus, or an empty text, then the others."""
+        minus = self.minus if self.signed and piece.startswith(self.minus) else ""
+        body = piece.removeprefix(minus)
+        if self.digit_separator:
+            body = body.removeprefix(self.digit_separator) if minus else body
+            return [minus, *body.split(self.digit_separator)]
+        return [minus, *(body if self._single_letters else [body])]
+
+    @cached_property
+    def _single_letters(self) -> bool:
+        return all(len(symbol) == 1 for symbol in self.alphabet)
+
+    @cached_property
+    def _digit_of(self) -> dict[str, int]:
+        return {symbol: digit for digit, symbol in enumerate(self.alphabet)}
 
     def _split(self, text: str, ended: bool = False) -> list[str]:
         """Return the pieces between separators; with `ended`, only those that one follows."""
@@ -219,7 +245,13 @@ class SerializerSettings:
         missing = np.isnan(numbers)
         if missing.any() and self.missing is None:
             place = int(missing.argmax())
-            raise ValueError(f"value {place} is missing, and the settings have no sign for that")
+            raise ValueError(
+                f"value {place} is missing, and the settings have no sign for that; set "
+                "missing='nan', or fill the gap"
+            )
+        if np.isinf(numbers).any():
+            place = int(np.isinf(numbers).argmax())
+            raise ValueError(f"value {place} is {numbers[place]:g}; mark it as missing, by NaN")
         if not self.signed and (numbers < 0).any():
             place = int((numbers < 0).argmax())
             raise ValueError(
@@ -244,18 +276,35 @@ class SerializerSettings:
         signs += [self.minus] if self.signed else []
         if len(set(signs)) < len(signs) or not all(signs):
             raise ValueError("symbols, decimal_point and minus must differ from each other")
-        if max(map(len, signs)) > 1 and self.n_digits > 1 and not self.digit_separator:
+        if any(sign != sign.strip() for sign in signs):
+            raise ValueError("symbols must not begin or end with blanks; put these into separators")
+        if self.signed and any(symbol.startswith(self.minus) for symbol in self.alphabet):
+            raise ValueError(f"minus={self.minus!r} must not be how a symbol begins")
+        several = self.n_digits > 1 or (self.decimal_point and self.precision)
+        if max(map(len, signs)) > 1 and several and not self.digit_separator:
             raise ValueError("symbols of several letters need a digit_separator between them")
+        if self.digit_separator and set(self.digit_separator) <= set("".join(signs)):
+            raise ValueError(
+                f"digit_separator={self.digit_separator!r} must have a letter that is in no symbol"
+            )
+        self._refuse_missing()
         mark = self.value_separator.strip() or self.value_separator
         if not mark:
             raise ValueError("value_separator is empty: values would run into each other")
-        everything = [*signs, self.missing or "", self.digit_separator]
-        if any(mark in sign for sign in everything):
-            raise ValueError(f"value_separator={self.value_separator!r} occurs within values")
-        if self.digit_separator and any(self.digit_separator in sign for sign in signs):
-            raise ValueError(f"digit_separator={self.digit_separator!r} occurs within digits")
-        if any(sign != sign.strip() for sign in signs):
-            raise ValueError("symbols must not begin or end with blanks; put these into separators")
+        if set(mark) <= set("".join([*signs, self.missing or "", self.digit_separator])):
+            raise ValueError(
+                f"value_separator={self.value_separator!r} must have a letter that is in no value"
+            )
+
+    def _refuse_missing(self) -> None:
+        if self.missing is None:
+            return
+        if not self.missing or self.missing != self.missing.strip():
+            raise ValueError(
+                f"missing={self.missing!r} must not be empty, nor begin or end with blanks"
+            )
+        if self._number(self.missing) is not None:
+            raise ValueError(f"missing={self.missing!r} reads like a number; choose another word")
 
 
 PRESETS: dict[str, SerializerSettings] = {

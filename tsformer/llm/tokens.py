@@ -12,6 +12,7 @@ import pandas as pd
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.grid import as_python
+from tsformer.llm.backends.load import load_tokenizer
 from tsformer.llm.scaler import Kind, Scaler, fit_scaler
 from tsformer.llm.serialize import PRESETS, SerializerSettings, preset
 from tsformer.llm.vocabulary import Vocabulary, vocabulary_of
@@ -82,36 +83,43 @@ class TokenizedPanel:
 def tokenize_series(
     df: Any,
     tokenizer: Any,
-    settings: SerializerSettings | str = "llmtime-gpt3",
+    settings: SerializerSettings | str | None = None,
     *,
-    scaler: Kind | Scaler = "quantile",
+    scaler: Kind | Scaler | None = None,
     price: float | None = None,
 ) -> TokenizedPanel:
     """Return series as text and as tokens, and what they cost.
 
     Args:
         df: series in any form that forecasters take.
-        tokenizer: of Hugging Face's `transformers` or `tokenizers`, or a `Vocabulary`.
-        settings: how values are written, or the name of a preset.
-        scaler: fitted to each series, or one for all.
+        tokenizer: of Hugging Face's `transformers` or `tokenizers`, a `Vocabulary`, or a name or
+            path, see `tsformer.llm.backends.load.load_tokenizer`.
+        settings: how values are written, or the name of a preset; None for the model's own way,
+            else `llmtime-gpt3`.
+        scaler: fitted to each series, or one for all; None for the model's own, else `quantile`.
         price: of a million tokens, for the table of costs.
 
     Raises:
         ValueError: for a series that cannot be written so, with its id.
     """
+    model = load_tokenizer(tokenizer)
+    own = getattr(model, "settings", None)  # of a model that is made for one way of writing
+    vocabulary = model.vocabulary if own is not None else vocabulary_of(model)
+    settings = settings or own or "llmtime-gpt3"
     settings = preset(settings) if isinstance(settings, str) else settings
-    vocabulary = vocabulary_of(tokenizer)
     panel, _ = read_panel(df, Schema())
     found = []
     for number, name in enumerate(panel.ids):
         values = panel.series(number)[0].astype(np.float64)
         try:
-            fitted = (
-                scaler
-                if isinstance(scaler, Scaler)
-                else fit_scaler(values, scaler, multiplier=settings.reference)
-            )
-            found.append(_tokenize(as_python(name), values, vocabulary, settings, fitted))
+            if isinstance(scaler, Scaler):
+                fitted = scaler
+            elif scaler is None and hasattr(model, "fit_scaler"):
+                fitted = model.fit_scaler(values)
+            else:
+                fitted = fit_scaler(values, scaler or "quantile", multiplier=settings.reference)
+            closing = "" if own is None else settings.terminator
+            found.append(_tokenize(as_python(name), values, vocabulary, settings, fitted, closing))
         except ValueError as error:
             raise ValueError(f"series {as_python(name)!r}: {error}") from error
     return TokenizedPanel(series=found, settings=settings, price=price)
@@ -123,11 +131,14 @@ def _tokenize(
     vocabulary: Vocabulary,
     settings: SerializerSettings,
     scaler: Scaler,
+    closing: str,
 ) -> TokenizedSeries:
-    written = settings.write_each(scaler.transform(values))
-    text = settings.value_separator.join(written)
+    scaled = scaler.transform(values)
+    # a model with a way of its own moves what is too far out to the last that it can read
+    written = settings.write_each(settings.clip(scaled) if closing else scaled)
+    text = settings.value_separator.join(written) + closing
     ids = vocabulary.encode(text)
-    begins, ends = align(vocabulary, ids, written, settings.value_separator)
+    begins, ends = align(vocabulary, ids, written, settings.value_separator, closing)
     decoded = scaler.inverse(settings.deserialize(text))
     errors = np.abs(decoded - values)[np.isfinite(values)]
     return TokenizedSeries(
@@ -138,34 +149,53 @@ def _tokenize(
         ends=ends,
         scaler=scaler,
         largest_error=float(errors.max(initial=0.0)),
-        merged_digits=_merges_digits(vocabulary, set(ids), settings),
+        merged_digits=_merges_digits(vocabulary.spans(ids, text), written, settings),
     )
 
 
 def align(
-    vocabulary: Vocabulary, ids: Sequence[int], written: Sequence[str], separator: str
+    vocabulary: Vocabulary,
+    ids: Sequence[int],
+    written: Sequence[str],
+    separator: str,
+    closing: str = "",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return where each value begins and ends in a text's tokens, `[T]` each.
 
     Args:
         vocabulary: of the tokens.
-        ids: tokens of the values joined by `separator`, and of nothing else.
+        ids: tokens of the values joined by `separator`, of `closing`, and of nothing else.
         written: each value as text.
         separator: between them.
+        closing: after the last.
     """
-    spans = np.array(vocabulary.spans(ids, separator.join(written)))
+    spans = np.array(vocabulary.spans(ids, separator.join(written) + closing))
     sizes = np.array([len(value.encode()) for value in written])
     first = np.concatenate([[0], np.cumsum(sizes[:-1] + len(separator.encode()))])
     begins = np.searchsorted(spans[:, 1], first, side="right")
     return begins, np.searchsorted(spans[:, 0], first + sizes, side="left")
 
 
-def _merges_digits(vocabulary: Vocabulary, tokens: set[int], settings: SerializerSettings) -> bool:
-    """Return whether some token holds two digits, or a part of a digit and another one."""
-    if settings.n_digits == 1:
-        return False
-    digits = [symbol.encode() for symbol in settings.alphabet]
-    return any(sum(vocabulary.pieces[t].count(d) for d in digits) > 1 for t in tokens)
+def _merges_digits(
+    spans: Sequence[tuple[int, int]], written: Sequence[str], settings: SerializerSettings
+) -> bool:
+    """Return whether some token holds two digits, or parts of them."""
+    gap, place = len(settings.digit_separator.encode()), 0
+    begins, ends = [], []
+    for value in written:
+        at = place
+        minus, *words = settings.words(value)
+        at += len(minus.encode()) + gap if minus else 0
+        for word in words if value != settings.missing else ():
+            size = len(word.encode())
+            if word != settings.decimal_point:
+                begins.append(at)
+                ends.append(at + size)
+            at += size + gap
+        place += len((value + settings.value_separator).encode())
+    first, last = np.array(spans).T
+    held = np.searchsorted(begins, last, side="left") - np.searchsorted(ends, first, side="right")
+    return bool((held > 1).any())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,8 +257,9 @@ def rank_settings(
 
 
 def random_alphabet(tokenizer: Any, n_symbols: int, *, separator: str, seed: int) -> list[str]:
-    """Return words drawn from a vocabulary, each of them one token before a separator.
+    """Return words drawn from a vocabulary, each of them one token between separators.
 
+    Blanks at the end of a separator may belong to the token.
     The random alphabets of General Pattern Machines (Mirchandani et al. 2023, section 4).
 
     Raises:
@@ -236,14 +267,13 @@ def random_alphabet(tokenizer: Any, n_symbols: int, *, separator: str, seed: int
     """
     vocabulary = vocabulary_of(tokenizer)
     order = np.random.default_rng(seed).permutation(len(vocabulary))
-    ending = vocabulary.encode(separator)
     words: dict[str, None] = {}
     for token in order:
         word = vocabulary.pieces[token].decode("utf-8", errors="replace").strip()
         if len(word) < 2 or not (word.isascii() and word.isalpha()):
             continue
         ids = vocabulary.encode(separator + word + separator)
-        if len(ids) == 2 * len(ending) + 1 and word not in words:
+        if word.encode() in (vocabulary.pieces[token].strip() for token in ids):
             words[word] = None
         if len(words) == n_symbols:
             return list(words)

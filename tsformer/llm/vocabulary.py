@@ -70,7 +70,10 @@ class Vocabulary:
         for n_blanks in (0, 1):
             if spelled == b" " * n_blanks + wanted:
                 return n_blanks
-        at = next((k for k, (a, b) in enumerate(zip(spelled, wanted, strict=False)) if a != b), 0)
+        if spelled.startswith(b" ") and not wanted.startswith(b" "):
+            spelled = spelled[1:]
+        differing = (k for k, (a, b) in enumerate(zip(spelled, wanted, strict=False)) if a != b)
+        at = next(differing, min(len(spelled), len(wanted)))
         raise ValueError(
             f"the tokenizer changes the text at byte {at}: {wanted[at : at + 20]!r} became "
             f"{spelled[at : at + 20]!r}; choose separators and signs that it keeps, or another one"
@@ -124,7 +127,7 @@ def _beginning(tokenizer: Any) -> tuple[int, ...]:
 def pieces_vocabulary(pieces: Sequence[str]) -> Vocabulary:
     """Return a vocabulary of these pieces; a text is cut into the longest that fit, in turn."""
     as_bytes = tuple(piece.encode() for piece in pieces)
-    table = {piece: token for token, piece in enumerate(as_bytes) if piece}
+    table = {piece: token for token, piece in reversed(list(enumerate(as_bytes))) if piece}
     longest = max(map(len, table))
 
     def encode(text: str) -> list[int]:

@@ -47,12 +47,12 @@ def chance(generator: Generator, probability: float, *shape: int) -> Tensor:
 
 
 def noise(generator: Generator, n: int, length: int) -> Tensor:
-    """Return white noise `[n, length]` of unit scale: normal, heavy-tailed or skewed, by series."""
+    """Return white noise `[n, length]` of about unit scale: normal, heavy-tailed or even."""
     plain = normal(generator, n, length)
     heavy = plain / log_uniform(generator, n, length, low=0.3, high=1.5).sqrt()
-    skewed = (log_uniform(generator, n, length, low=1e-3, high=1.0).log().neg() - 3.45) / 2
+    even = (log_uniform(generator, n, length, low=1e-3, high=1.0).log().neg() - 3.45) / 2
     kind = uniform(generator, n, 1)
-    return torch.where(kind < 0.7, plain, torch.where(kind < 0.9, heavy, skewed))
+    return torch.where(kind < 0.7, plain, torch.where(kind < 0.9, heavy, even))
 
 
 def draw_season(generator: Generator, n: int, length: int, odd: float = 0.15) -> Tensor:
@@ -73,7 +73,9 @@ def draw_season(generator: Generator, n: int, length: int, odd: float = 0.15) ->
 
 def standardise(values: Tensor) -> Tensor:
     """Return rows `[n, T]` with mean 0 and deviation 1; a constant one becomes 0."""
-    centred = values - values.mean(dim=-1, keepdim=True)
+    constant = values.amax(dim=-1, keepdim=True) == values.amin(dim=-1, keepdim=True)
+    # the rounded mean of equal numbers may differ from them
+    centred = (values - values.mean(dim=-1, keepdim=True)).masked_fill(constant, 0.0)
     deviation = centred.square().mean(dim=-1, keepdim=True).sqrt()
     return centred / deviation.clamp(min=1e-8)
 

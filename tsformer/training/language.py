@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,6 +91,11 @@ class LanguageModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return Muon for the matrices of the blocks and AdamW for the rest."""
         settings = self.settings
+        if not hasattr(torch.optim, "Muon"):
+            raise RuntimeError(
+                "training a language model needs torch.optim.Muon, which came with torch 2.9; this "
+                f"is torch {torch.__version__}: pip install 'torch>=2.9'"
+            )
         matrices = [p for p in self.model.blocks.parameters() if p.ndim == 2]
         others = [p for p in self.model.parameters() if not any(p is m for m in matrices)]
         muon = torch.optim.Muon(
@@ -144,7 +148,8 @@ class Progress(pl.Callback):
 
     def _save(self, trainer: pl.Trainer, module: LanguageModule) -> None:
         with torch.no_grad(), torch.autocast(module.device.type, torch.bfloat16):
-            losses = [float(token_loss(module.model, batch)) for batch in self.judged]
+            there = [TokenBatch(*(part.to(module.device) for part in b)) for b in self.judged]
+            losses = [float(token_loss(module.model, batch)) for batch in there]
         state = {
             "model": module.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
@@ -198,7 +203,7 @@ def train_language(
     )
     trainer.fit(module, DataLoader(data, batch_size=None))
     model.cpu().eval()
-    if not all(math.isfinite(float(p.sum())) for p in model.parameters()):
+    if not all(bool(p.isfinite().all()) for p in model.parameters()):
         raise ValueError("training diverged: the weights are no longer finite; lower learning_rate")
 
 

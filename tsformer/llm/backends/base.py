@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -46,6 +46,7 @@ class TokenModel(Protocol):
         ...
 
 
+@runtime_checkable
 class TextModel(Protocol):
     """A model elsewhere, which returns texts.
 
@@ -78,4 +79,10 @@ class TextModel(Protocol):
             seed: the same one gives the same texts, where the server keeps this promise.
             label: what is asked for, such as a series' name; said in errors.
         """
+        ...
+
+    def log_probabilities(
+        self, prompt: str, continuation: str, label: str = ""
+    ) -> list[tuple[str, float]]:
+        """Return the tokens of a continuation, as text, and their log probabilities in nats."""
         ...

@@ -24,23 +24,15 @@ _EXTRA = "language models need transformers and gguf: pip install 'tsformer[llm]
 class Branches:
     """The state of a generation.
 
-    The branches of a prompt are further positions of the same row: what they have in common is
-    held and read once. A mask says which of the positions written so far each branch descends
-    from.
-
     Attributes:
-        cache: keys and values of all positions, on the left those of the prompts.
+        cache: keys and values of the prompts and of their branches, a `BranchCache`.
         known: `[B, N]`, False for padding on the left of a prompt.
         lengths: `[B]`, tokens of each prompt.
-        ancestors: `[B, S, n]`, True for the written positions that a branch descends from.
-        depth: tokens that each branch has.
     """
 
     cache: Any
     known: Tensor
     lengths: Tensor
-    ancestors: Tensor
-    depth: int = 0
 
 
 class HuggingFaceModel:
@@ -62,11 +54,19 @@ class HuggingFaceModel:
         self.tokenizer = tokenizer
         self.vocabulary = vocabulary_of(tokenizer)
         self.name = name or type(model).__name__
-        self.context_length = int(getattr(model.config, "max_position_embeddings", 2048))
         accepted = inspect.signature(model.forward).parameters
         self._keeps_last = "logits_to_keep" in accepted
         self._cache_word = "cache" if "cache" in accepted else "past_key_values"
-        self._check_branches()
+        self._text_config = model.config.get_text_config()
+        self.context_length = _window(self._text_config)
+        by_branch = "kwargs" in accepted and self._text_config._attn_implementation == "sdpa"
+        self._flat = not (by_branch and self._branches_fit(flat=False))
+        if self._flat and not self._branches_fit(flat=True):
+            raise ValueError(
+                f"{self.name}: the model does not take a mask of its own per branch, as by "
+                "sliding windows or recurrent states; load it with attn_implementation='sdpa', "
+                "or serve it and give its URL"
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], dtype: str = "auto") -> HuggingFaceModel:
@@ -80,19 +80,14 @@ class HuggingFaceModel:
             FileNotFoundError: where there is no such folder or file.
             ImportError: where the extra `llm` is not installed.
         """
+        tokenizer = read_tokenizer(path)
+        from transformers import AutoModelForCausalLM
+
         source = Path(path)
-        if not source.exists():
-            raise FileNotFoundError(f"{source}: there is no such model folder or GGUF file")
-        try:
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-        except ImportError as error:
-            raise ImportError(_EXTRA) from error
-        gguf = {"gguf_file": source.name} if source.is_file() else {}
-        folder = source.parent if gguf else source
+        folder, gguf = _split(source)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         chosen = {"cuda": "bfloat16", "cpu": "float32"}[device] if dtype == "auto" else dtype
         with redirect_stderr(io.StringIO()):  # progress bars, which cannot all be switched off
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **gguf)
             model = AutoModelForCausalLM.from_pretrained(
                 folder, local_files_only=True, dtype=getattr(torch, chosen), **gguf
             )
@@ -102,35 +97,25 @@ class HuggingFaceModel:
     def prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Branches]:
         """Read prompts once; return logits of what follows, `[B, V]`, and a state."""
         tokens, known = self._pad(prompts)
-        cache = _shared_cache(self.model.config)
+        cache = self._empty_cache()
         logits = self._forward(
             tokens,
             attention_mask=known.long(),
             position_ids=(known.cumsum(dim=1) - 1).clamp(min=0),
             **{self._cache_word: cache},
         )
-        nothing = torch.zeros(len(prompts), 1, 0, dtype=torch.bool, device=known.device)
-        return logits[:, -1].float(), Branches(cache, known, known.sum(dim=1), nothing)
+        return logits[:, -1].float(), Branches(cache, known, known.sum(dim=1))
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, parents: Tensor, state: Branches) -> Tensor:
         """Append a token to each branch; return logits, `[B, S, V]`. See `TokenModel`."""
-        device, (n_prompts, n_branches) = state.known.device, tokens.shape
-        parents = torch.zeros_like(parents) if state.depth == 0 else parents
-        rows = torch.arange(n_prompts, device=device)[:, None]
-        own = torch.eye(n_branches, dtype=torch.bool, device=device).expand(n_prompts, -1, -1)
-        state.ancestors = torch.cat([state.ancestors[rows, parents.to(device)], own], dim=-1)
-        prompt = state.known[:, None].expand(-1, n_branches, -1)
-        visible = torch.cat([prompt, state.ancestors], dim=-1)[:, None]  # [B, 1, S, N + n]
-        positions = (state.lengths + state.depth)[:, None].expand(-1, n_branches)
-        state.depth += 1
-        return self._forward(
-            tokens.to(device),
-            attention_mask=self._additive(visible),
-            position_ids=positions,
-            keep=n_branches,
-            **{self._cache_word: state.cache},
-        ).float()
+        cache = state.cache
+        cache.branch(parents)
+        positions = (state.lengths + cache.depth)[:, None].expand(tokens.shape)
+        mask = self._additive(cache.visible(state.known))
+        with cache.attention(self._text_config) as given:
+            given |= {self._cache_word: cache, "attention_mask": mask, "position_ids": positions}
+            return self._forward(tokens.to(mask.device), keep=tokens.shape[1], **given).float()
 
     @torch.inference_mode()
     def score(self, tokens: Sequence[int], first: int) -> Tensor:
@@ -160,59 +145,57 @@ class HuggingFaceModel:
         mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
         return mask.masked_fill_(~visible, torch.finfo(dtype).min)
 
-    def _check_branches(self) -> None:
-        """Raise where branches read as one row differ from rows of their own."""
+    def _empty_cache(self) -> Any:
+        try:
+            from tsformer.llm.backends.branches import BranchCache
+        except ImportError as error:
+            raise ImportError(_EXTRA) from error
+        return BranchCache(self._text_config.num_hidden_layers, flat=self._flat)
+
+    def _branches_fit(self, *, flat: bool) -> bool:
+        """Return whether branches read as one row are like rows of their own."""
+        self._flat = flat
         ids = self.vocabulary.encode("1 2 3 4 5 6")
         prompt, left, right = [*self.vocabulary.beginning, *ids[:-2]], ids[-2], ids[-1]
         _, state = self.prefill([prompt])
-        first, second = torch.tensor([[0, 0]]), torch.tensor([[0, 1]])
-        self.step(torch.tensor([[left, right]]), first, state)
-        together = self.step(torch.tensor([[right, left]]), second, state)[0]
+        try:
+            self.step(torch.tensor([[left, right]]), torch.tensor([[0, 0]]), state)
+            together = self.step(torch.tensor([[left, right]]), torch.tensor([[1, 0]]), state)[0]
+        except (RuntimeError, TypeError, AttributeError):
+            if flat:
+                raise
+            return False  # a model that does not hand on what `attend_by_branch` needs
         apart = [self.score([*prompt, *pair, 0], len(prompt) + 2)[0] for pair in
-                 ((left, right), (right, left))]  # fmt: skip
+                 ((right, left), (left, right))]  # fmt: skip
         expected = torch.stack(apart)
         slack = 1e-2 if self.model.dtype == torch.float32 else 0.5
-        if not torch.allclose(together, expected, atol=slack * float(expected.std())):
-            raise ValueError(
-                f"{self.name}: the model does not take a mask of its own per branch, as by "
-                "sliding windows or recurrent states; load it with attn_implementation='sdpa', "
-                "or serve it and give its URL"
-            )
+        return torch.allclose(together, expected, atol=slack * float(expected.std()))
 
 
-def _shared_cache(config: Any) -> Any:
-    """Return a cache whose room doubles when it is full, so that a step copies nothing.
+def _window(config: Any) -> int:
+    """Return how many tokens all layers see; further ones, sliding windows leave out.
 
-    `transformers`' own dynamic cache is copied as a whole at every step.
+    A branch sees all of its prompt, which beyond that window is another model.
     """
+    longest = int(getattr(config, "max_position_embeddings", 2048))
+    sliding = getattr(config, "sliding_window", None)
+    slides = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
+    return min(longest, int(sliding)) if sliding and slides else longest
+
+
+def read_tokenizer(path: str | os.PathLike[str]) -> Any:
+    """Return the tokenizer of a model's folder or GGUF file; see `HuggingFaceModel.load`."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: there is no such model folder or GGUF file")
     try:
-        from transformers.cache_utils import Cache, DynamicLayer
+        from transformers import AutoTokenizer
     except ImportError as error:
         raise ImportError(_EXTRA) from error
+    folder, gguf = _split(Path(path))
+    with redirect_stderr(io.StringIO()):
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, **gguf)
 
-    class RoomyLayer(DynamicLayer):
-        """Keys and values as views of larger tensors."""
 
-        room: Tensor | None = None
-        used: int = 0
-
-        def update(
-            self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
-        ) -> tuple[Tensor, Tensor]:
-            """Append `[B, heads, n, d]` and return all that there is."""
-            if self.room is None:
-                self.lazy_initialization(key_states, value_states)
-            needed = self.used + key_states.shape[2]
-            if self.room is None or needed > self.room.shape[3]:
-                shape = (2, *key_states.shape[:2], 2 * needed, key_states.shape[3])
-                larger = key_states.new_empty(shape)
-                if self.room is not None:
-                    larger[:, :, :, : self.used] = self.room[:, :, :, : self.used]
-                self.room = larger
-            self.room[0, :, :, self.used : needed] = key_states
-            self.room[1, :, :, self.used : needed] = value_states
-            self.used = needed
-            self.keys, self.values = self.room[0, :, :, :needed], self.room[1, :, :, :needed]
-            return self.keys, self.values
-
-    return Cache(layers=[RoomyLayer() for _ in range(config.get_text_config().num_hidden_layers)])
+def _split(source: Path) -> tuple[Path, dict[str, str]]:
+    """Return the folder of a model and what names the file in it, if it is one."""
+    return (source.parent, {"gguf_file": source.name}) if source.is_file() else (source, {})

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tsformer.llm.scaler import Scaler, fit_scaler
 from tsformer.llm.serialize import SerializerSettings, preset
 from tsformer.llm.vocabulary import Vocabulary, pieces_vocabulary
 from tsformer.models.gpt import GPT, Cache, GPTSettings
@@ -44,6 +46,12 @@ class NanoGPT:
         """Return how a text begins; None does not say what the season is."""
         known = season_length in self.numbers.seasons
         return f"season={season_length if known else '?'} "
+
+    def fit_scaler(self, values: np.ndarray) -> Scaler:
+        """Return the scaler by which a series becomes bins, as in training."""
+        per_unit = self.numbers.per_unit
+        shift = self.numbers.limit * per_unit
+        return fit_scaler(values, "arcsinh", multiplier=per_unit, shift=shift)
 
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Cache]:
