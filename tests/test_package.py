@@ -11,7 +11,8 @@ import pytest
 
 import tsformer
 
-EXTRAS = {"transformers", "gguf", "statsforecast", "ray", "sktime", "onnx", "polars"}
+EXTRAS = {"accelerate", "gguf", "httpx", "onnx", "polars", "ray", "sktime", "statsforecast"}
+EXTRAS |= {"tenacity", "tokenizers", "transformers"}
 
 
 def modules_after(statement: str) -> set[str]:
@@ -61,7 +62,8 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 def test_importing_forecasters_imports_neither_lightning_nor_an_extra() -> None:
     modules = modules_after(
-        "from tsformer import PatchTSTForecaster, SeasonalNaiveForecaster, load"
+        "from tsformer import LLMForecaster, PatchTSTForecaster, SeasonalNaiveForecaster, load\n"
+        "from tsformer import tokenize_series"
     )
     assert {"torch", "sklearn"} <= modules
     late = {"lightning", "pytorch_lightning", "gluonts", "matplotlib", *EXTRAS}

@@ -54,8 +54,21 @@ def test_benchmark_says_so_when_a_model_failed(tmp_path: Path) -> None:
     assert "SeasonalNaive: MASE" in result.stdout
 
 
-@pytest.mark.parametrize("script", ["benchmark.py", "build_datasets.py"])
+@pytest.mark.parametrize("script", ["benchmark.py", "build_datasets.py", "tokenize_series.py"])
 def test_scripts_explain_themselves(script: str) -> None:
     result = run(script, "--help")
     assert result.returncode == 0, result.stderr
     assert "usage" in result.stdout
+
+
+def test_series_are_tokenized_as_by_the_command(tmp_path: Path) -> None:
+    (tmp_path / "demand.csv").write_text("ds,y\n2024-01-01,3\n2024-01-02,5\n2024-01-03,4\n")
+    output = tmp_path / "tokens"
+    given = ("demand.csv", "--tokenizer", "ngram", "--output", str(output))
+    missing = run("tokenize_series.py", *given)
+    assert missing.returncode == 1
+    assert missing.stderr == "tsformer: [Errno 2] No such file or directory: 'demand.csv'\n"
+    result = run("tokenize_series.py", str(tmp_path / "demand.csv"), *given[1:])
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[:3] == ["unique_id", "values", "tokens"]
+    assert sorted(path.name for path in output.iterdir()) == ["cost.csv", "tokens.jsonl"]

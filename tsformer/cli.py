@@ -30,9 +30,10 @@ def tokenize(
         output: folder for tokens.jsonl (per series: text, ids, where values begin and end) and
             cost.csv.
     """
+    frame = _read(file)  # before the imports, which take longer than a wrong name should
     from tsformer.llm.tokens import tokenize_series
 
-    panel = tokenize_series(_read(file), tokenizer, settings, scaler=scaler, price=price)
+    panel = tokenize_series(frame, tokenizer, settings, scaler=scaler, price=price)
     print(panel.cost.to_string(index=False))
     if output is None:
         first = panel.series[0]
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         CLI({"tokenize": tokenize}, args=arguments, prog="tsformer")
     except (ImportError, OSError, TypeError, ValueError) as error:
-        print(f"tsformer: {error}", file=sys.stderr)
+        print(f"tsformer: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
 

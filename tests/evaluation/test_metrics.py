@@ -6,7 +6,7 @@ import pytest
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.panel import Panel
-from tsformer.evaluation.metrics import LEVELS, Scores, seasonal_errors
+from tsformer.evaluation.metrics import LEVELS, Scores, middle_levels, seasonal_errors
 from tsformer.types import Forecast
 
 
@@ -46,6 +46,7 @@ def test_scores_equal_their_definitions_in_numpy(generator: np.random.Generator)
     low, high = forecast.quantile(0.1), forecast.quantile(0.9)
     assert result["coverage80"] == pytest.approx(np.mean((truth > low) & (truth < high)))
     assert result["width80"] == pytest.approx(np.sum(high - low) / np.abs(truth).sum())
+    assert result["ND"] == pytest.approx(np.abs(truth - median).sum() / np.abs(truth).sum())
     assert result["MSE"] == pytest.approx(np.mean((truth - forecast.mean) ** 2))
     assert result["MAE"] == pytest.approx(np.mean(np.abs(truth - forecast.mean)))
 
@@ -115,3 +116,47 @@ def test_scores_equal_those_of_gluonts_own_evaluation(generator: np.random.Gener
     assert scores.result()["MASE"] == pytest.approx(expected["MASE[0.5]"].item(), rel=1e-5)
     crps = expected["mean_weighted_sum_quantile_loss"].item()
     assert scores.result()["CRPS"] == pytest.approx(crps, rel=1e-6)
+
+
+def test_nine_levels_are_the_deciles_and_others_the_middles_of_equal_parts() -> None:
+    assert middle_levels(9) == LEVELS
+    assert middle_levels(1) == (0.5,)
+    assert middle_levels(4) == (0.125, 0.375, 0.625, 0.875)
+    assert middle_levels(20) == pytest.approx(np.arange(0.025, 1, 0.05))
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 5, 20])
+def test_crps_at_the_middles_of_n_parts_is_that_of_n_samples(
+    generator: np.random.Generator, n_samples: int
+) -> None:
+    truth = generator.normal(10, 3, (3, 4))
+    samples = generator.normal(10, 3, (3, 4, n_samples))
+    samples[0, 0] = samples[0, 0, 0]  # ties
+    truth[1, 1] = samples[1, 1, 0]
+    scores = Scores(season_length=1, levels=middle_levels(n_samples))
+    ordered = np.quantile(samples, scores.levels, axis=-1, method="hazen")
+    forecast = Forecast(
+        mean=samples.mean(axis=-1), quantiles=np.moveaxis(ordered, 0, -1), levels=scores.levels
+    )
+    scores.update(make_history(generator.normal(size=(3, 9))), truth, forecast)
+    spread = np.abs(samples[..., :, None] - samples[..., None, :]).mean(axis=(-2, -1))
+    expected = np.abs(samples - truth[..., None]).mean(axis=-1) - spread / 2
+    assert scores.result()["CRPS"] == pytest.approx(expected.sum() / np.abs(truth).sum())
+
+
+def test_a_forecast_needs_no_other_levels_than_those_of_the_scores() -> None:
+    scores = Scores(season_length=1, levels=middle_levels(4))
+    assert scores.levels == (0.1, 0.125, 0.375, 0.5, 0.625, 0.875, 0.9)
+    assert Scores(season_length=1).levels == LEVELS
+
+
+def test_the_density_is_a_mean_over_all_values_that_came(generator: np.random.Generator) -> None:
+    scores = Scores(season_length=1)
+    truth = generator.normal(10, 3, (2, 5))
+    scores.update(make_history(truth), truth, make_forecast(generator, (2, 5)))
+    assert "NLL" not in scores.result()
+    scores.update_density(np.array([[-1.0, np.nan, -2.0]]))
+    scores.update_density(np.array([[-6.0], [np.nan]]))
+    assert scores.result()["NLL"] == pytest.approx(3.0)
+    scores.update_density(np.array([[-np.inf]]))  # what was held impossible came
+    assert scores.result()["NLL"] == np.inf

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib import image
 
+import tsformer.evaluation.report as report
 from tsformer.evaluation.report import (
     means,
     relative,
@@ -126,3 +128,96 @@ def test_what_failed_is_listed_with_its_error(tmp_path: Path) -> None:
 def test_when_nothing_is_done_then_there_still_is_a_report(tmp_path: Path) -> None:
     text = write_report(SUITE, [FAILED], tmp_path).read_text()
     assert "Boom: x" in text
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, which takes long."""
+    monkeypatch.setattr(report, "draw_task", lambda *given: None)
+
+
+def with_nll(record: dict[str, Any], nll: float | None) -> dict[str, Any]:
+    scores = record["scores"] if nll is None else {**record["scores"], "NLL": nll, "ND": 0.5}
+    return {**record, "scores": scores}
+
+
+SCORED = [
+    with_nll(record, nll)
+    for record, nll in zip(RECORDS, [5.0, 4.0, 3.0, -1.0, -1.5, -2.5], strict=True)
+]
+DENSITIES = replace(
+    SUITE,
+    metrics=("MASE", "NLL"),
+    published={"Famous": {"first": {"NLL": 4.43}, "second/part": {"NLL": -3.0}}},
+)
+
+
+def rows_of(text: str, title: str) -> dict[str, list[str]]:
+    """Return the first table under a title, by its first column."""
+    table = text.split(f"## {title}\n")[1].split("\n| ", 1)[1].split("\n\n")[0]
+    cells = [line.strip("| ").split(" | ") for line in table.splitlines() if "---" not in line]
+    return {name: values for name, *values in cells}
+
+
+def test_the_baselines_density_is_subtracted_and_differences_have_a_plain_mean() -> None:
+    table = relative(results_frame(SCORED), "NLL", "SeasonalNaive")
+    assert table["Net"].tolist() == pytest.approx([-1.5, -1.0])
+    assert table["SeasonalNaive"].tolist() == [0.0, 0.0]
+    assert means(table, "NLL")["Net"] == pytest.approx(-1.25)
+    seeds = seed_means(results_frame(SCORED), "NLL", "SeasonalNaive").set_index(["model", "seed"])
+    assert seeds["NLL"].to_dict() == pytest.approx({("Net", 0): -0.75, ("Net", 1): -1.75})
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_tables_by_task_end_with_means(tmp_path: Path) -> None:
+    text = write_report(DENSITIES, SCORED, tmp_path).read_text()
+    assert rows_of(text, "NLL by task") == {
+        "task": ["SeasonalNaive", "Net", "Famous (published)"],
+        "first": ["5.0000", "3.5000", "4.4300"],
+        "second/part": ["-1.0000", "-2.0000", "-3.0000"],
+        "mean": ["2.0000", "0.7500", "0.7150"],
+    }
+    mase = rows_of(text, "MASE by task")
+    assert [*mase] == ["task", "first", "second/part", "geometric mean"]
+    assert mase["geometric mean"][:2] == [f"{np.sqrt(2):.4f}", f"{np.sqrt(0.75 * 0.8):.4f}"]
+    overall = rows_of(text, "Over all tasks")
+    assert overall["model"][:2] == ["relative MASE", "difference in NLL"]
+    assert overall["Net"][:2] == ["0.548", "-1.250"]
+    assert overall["SeasonalNaive"][:2] == ["1.000", "0.000"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_published_figures_that_miss_a_task_have_no_mean(tmp_path: Path) -> None:
+    published = {"Famous": {"first": {"NLL": 4.4}}, "Other": {"first": {"MASE": 1.0}}}
+    suite = replace(DENSITIES, published=published)
+    table = rows_of(write_report(suite, SCORED, tmp_path).read_text(), "NLL by task")
+    assert [row[2] for row in table.values()] == ["Famous (published)", "4.4000", "–", "–"]
+
+
+@pytest.mark.parametrize("without", [{"Net"}, {"SeasonalNaive"}, {"Net", "SeasonalNaive"}])
+@pytest.mark.usefixtures("no_pictures")
+def test_models_without_a_density_leave_a_gap_and_no_error(
+    tmp_path: Path, without: set[str]
+) -> None:
+    records = [r if s["model"] in without else s for r, s in zip(RECORDS, SCORED, strict=True)]
+    text = write_report(DENSITIES, records, tmp_path).read_text()
+    overall = rows_of(text, "Over all tasks")
+    relative_known = without == {"Net"}
+    assert [overall[name][1] for name in ("SeasonalNaive", "Net")] == [
+        "0.000" if relative_known else "–",
+        "–",
+    ]
+    assert "0.548" in screen_table(DENSITIES, results_frame(records))
+    by_task = rows_of(text, "NLL by task")
+    shown = [name for name in ("SeasonalNaive", "Net") if name not in without]
+    assert by_task["task"][: len(shown)] == shown
+    csv = pd.read_csv(tmp_path / "results.csv")
+    assert csv.loc[csv["model"].isin(without), "NLL"].isna().all()
+    assert csv.loc[~csv["model"].isin(without), "NLL"].notna().all()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_what_was_skipped_is_listed_with_what_it_lacks(tmp_path: Path) -> None:
+    skipped = {**FAILED, "status": "skipped", "error": "pip install tiny"}
+    text = write_report(DENSITIES, [*SCORED[:2], skipped, *SCORED[3:]], tmp_path).read_text()
+    assert "- first, Net: skipped. pip install tiny" in text

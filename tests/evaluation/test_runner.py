@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from tsformer.data.datasets import DatasetUnavailableError
 from tsformer.evaluation.runner import evaluate, make_forecaster, run_suite
 from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec
 from tsformer.evaluation.tasks import load_task
-from tsformer.forecasters import FORECASTERS, SeasonalNaiveForecaster
+from tsformer.forecasters import FORECASTERS, LLMForecaster, SeasonalNaiveForecaster
 
 TASK = TaskSpec(name="sea", dataset="el_nino", horizon=12, season_length=12, windows=2)
 OTHER = TaskSpec(name="air", dataset="air_passengers", horizon=6, season_length=12, windows=1)
@@ -173,3 +175,98 @@ def test_evaluation_leaves_training_data_before_the_first_window() -> None:
 def test_records_are_plain_json(tmp_path: Path) -> None:
     record = run_suite(make_suite(tasks=(OTHER,)), tmp_path)[0]
     assert json.loads(json.dumps(record)) == record
+
+
+class UnpackedForecaster(SeasonalNaiveForecaster):
+    """Needs a package that is not installed."""
+
+    def fit_panel(self, panel: Any, val_size: Any = None) -> Any:
+        raise ImportError("the model lies in the package 'tiny': pip install tiny")
+
+
+def test_a_model_whose_package_is_missing_is_skipped_by_name_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORECASTERS, "UnpackedForecaster", UnpackedForecaster)
+    unpacked = ModelSpec(name="Unpacked", forecaster="UnpackedForecaster")
+    suite, lines = make_suite(unpacked, NAIVE, tasks=(OTHER,)), list[str]()
+    records = run_suite(suite, tmp_path, notify=lines.append)
+    assert [(r["model"], r["status"]) for r in records] == [
+        ("Unpacked", "skipped"),
+        ("SeasonalNaive", "done"),
+    ]
+    assert records[0]["error"] == "the model lies in the package 'tiny': pip install tiny"
+    assert lines[0] == "[1/2] air: Unpacked: skipped: " + records[0]["error"]
+    monkeypatch.setitem(FORECASTERS, "UnpackedForecaster", SeasonalNaiveForecaster)
+    assert [r["status"] for r in run_suite(suite, tmp_path)] == ["done", "done"]
+
+
+def test_a_statistical_model_without_its_package_is_skipped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "statsforecast", None)
+    theta = ModelSpec(name="Theta", forecaster="AutoTheta")
+    records = run_suite(make_suite(NAIVE, theta, tasks=(OTHER,)), tmp_path)
+    assert [r["status"] for r in records] == ["done", "skipped"]
+
+
+LAST = TaskSpec(
+    name="air", dataset="air_passengers", horizon=6, season_length=12, protocol="last", n_levels=20
+)
+NGRAM = ModelSpec(
+    name="NGram", forecaster="LLMForecaster", parameters={"model": "ngram", "n_samples": 20}
+)
+
+
+class PlainForecaster:
+    """Knows no density."""
+
+    def __init__(self, **parameters: Any) -> None:
+        self.naive = SeasonalNaiveForecaster(**parameters)
+
+    def fit_panel(self, panel: Any, val_size: Any = None) -> Any:
+        return self.naive.fit_panel(panel)
+
+    def predict_panel(self, panel: Any, **given: Any) -> Any:
+        return self.naive.predict_panel(panel, **given)
+
+
+def test_densities_are_scored_where_the_task_wants_them_and_the_model_knows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tsformer import load_dataset
+
+    monkeypatch.setitem(FORECASTERS, "PlainForecaster", PlainForecaster)
+    plain = ModelSpec(name="Plain", forecaster="PlainForecaster")
+    task = replace(LAST, density=True)
+    suite = make_suite(NAIVE, NGRAM, plain, tasks=(task, replace(LAST, name="plain")))
+    records = run_suite(suite, tmp_path)
+    scored = {(r["task"], r["model"]): r["scores"].get("NLL") for r in records}
+    assert all(nll is None for (name, _), nll in scored.items() if name == "plain")
+    assert scored["air", "Plain"] is None
+    df = load_dataset("air_passengers")
+    for name, forecaster in (
+        ("SeasonalNaive", SeasonalNaiveForecaster(horizon=6)),
+        ("NGram", LLMForecaster(horizon=6, model="ngram")),
+    ):
+        found = forecaster.fit(df.iloc[:-6]).log_density(df)["log_density"]
+        assert scored["air", name] == pytest.approx(-found.mean())
+
+
+def test_crps_of_a_language_model_is_that_of_its_samples(tmp_path: Path) -> None:
+    from tsformer import load_dataset
+
+    record = run_suite(make_suite(NAIVE, NGRAM, tasks=(LAST,)), tmp_path)[1]
+    df = load_dataset("air_passengers")
+    forecaster = LLMForecaster(horizon=6, model="ngram").fit(df.iloc[:-6])
+    paths = forecaster.predict_samples(n_samples=20).pivot(index="sample", columns="ds", values="y")
+    samples, truth = paths.to_numpy(), df["y"].to_numpy()[-6:]
+    spread = np.abs(samples[:, None] - samples[None]).mean(axis=(0, 1))
+    crps = np.abs(samples - truth).mean(axis=0) - spread / 2
+    assert record["scores"]["CRPS"] == pytest.approx(crps.sum() / truth.sum(), rel=1e-6)
+
+
+def test_seeds_reach_language_models() -> None:
+    forecaster = make_forecaster(NGRAM, LAST, 3)
+    assert isinstance(forecaster, LLMForecaster)
+    assert (forecaster.random_state, forecaster.n_samples, forecaster.horizon) == (3, 20, 6)

@@ -78,3 +78,28 @@ def test_when_nothing_is_left_then_the_error_lists_what_there_is() -> None:
         restrict(suite, ["nothing"], None)
     with pytest.raises(ValueError, match="no model 'nothing'"):
         restrict(suite, None, ["nothing"])
+
+
+def test_a_task_says_what_it_takes_and_how_it_is_scored(tmp_path: Path) -> None:
+    usual = load_suite(write(tmp_path / "suite.yaml")).tasks[0]
+    assert (usual.series, usual.every, usual.n_levels, usual.density) == (None, 1, 9, False)
+    defaults = {"n_levels": 20, "density": True}
+    tasks = [TASK, {**TASK, "name": "b", "series": "x", "every": 4, "density": False}]
+    path = write(tmp_path / "suite.yaml", task_defaults=defaults, tasks=tasks, metrics=["NLL"])
+    suite = load_suite(path)
+    assert suite.metrics == ("NLL",)
+    assert [(t.series, t.every, t.n_levels, t.density) for t in suite.tasks] == [
+        (None, 1, 20, True),
+        ("x", 4, 20, False),
+    ]
+
+
+def test_the_suite_of_language_models_is_scored_as_in_the_paper() -> None:
+    suite = load_suite("llm")
+    assert suite.metrics == ("CRPS", "NLL", "ND")
+    assert len(suite.tasks) == 8
+    for task in suite.tasks:
+        assert (task.protocol, task.n_levels, task.density) == ("last", 20, True)
+    for tasks in suite.published.values():
+        for scores in tasks.values():
+            assert set(scores) <= set(suite.metrics)

@@ -145,3 +145,41 @@ def test_hourly_means_of_each_series() -> None:
     hours = resample(frame, ResampleSpec(freq="h", how="mean"))
     assert hours["unique_id"].tolist() == ["a", "a", "b", "b"]
     assert hours["y"].tolist() == [1.5, 5.5, 101.5, 105.5]
+
+
+def test_one_series_may_be_taken_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = long_frame({"a": 60, "b": 40})
+    task = make(monkeypatch, frame, series="b", protocol="last")
+    assert task.panel.ids.tolist() == ["b"]
+    np.testing.assert_array_equal(task.panel.values[0], np.arange(40) + 100)
+    with pytest.raises(ValueError, match="task 't': d has no series 'c'"):
+        make(monkeypatch, frame, series="c")
+
+
+@pytest.mark.parametrize(("freq", "alias"), [("D", "3D"), ("MS", "QS"), ("h", "3h")])
+def test_every_so_manieth_step_is_taken_from_the_first_of_each_series_on(
+    monkeypatch: pytest.MonkeyPatch, freq: str, alias: str
+) -> None:
+    later = long_frame({"b": 41}, freq=freq, start="2020-02-01").assign(y=100.0 + np.arange(41))
+    frame = pd.concat([long_frame({"a": 60}, freq=freq), later], ignore_index=True)
+    task = make(monkeypatch, frame, every=3, windows=1)
+    assert task.panel.lengths.tolist() == [20, 14]
+    for number, start in enumerate([0, 100]):
+        steps = start + np.arange(0, [60, 41][number], 3)
+        np.testing.assert_array_equal(task.panel.series(number)[0], steps)
+        rows = frame[frame["unique_id"] == "ab"[number]].iloc[::3]
+        np.testing.assert_array_equal(
+            pd.DatetimeIndex(task.panel.times(number)), pd.DatetimeIndex(rows["ds"])
+        )
+    expected = pd.tseries.frequencies.to_offset(alias)
+    assert pd.tseries.frequencies.to_offset(task.panel.freq.alias) == expected
+
+
+def test_a_series_is_taken_before_its_steps_and_these_before_bins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame = long_frame({"a": 47, "b": 48}, freq="h")
+    resampled = ResampleSpec(freq="D", how="sum")
+    task = make(monkeypatch, frame, series="b", every=2, resample=resampled, horizon=1, windows=1)
+    hours = np.arange(0, 48, 2) + 100
+    np.testing.assert_array_equal(task.panel.values[0], hours.reshape(2, 12).sum(axis=1))

@@ -193,11 +193,11 @@ def test_the_likelihood_of_a_known_process_is_the_analytic_one(process: Autoregr
 
     law = stats.norm(process.expected(values[KNOWN - 1 : -1]), process.sigma)
     analytic, now = -law.logpdf(values[KNOWN:]), values[KNOWN:]
-    density = density_nats(scores.nats, now, grammar, process.scaler)
+    density = density_nats(scores.nats, now, grammar.settings, process.scaler)
     assert density.mean() == pytest.approx(analytic.mean(), rel=0.01)
     np.testing.assert_allclose(density, analytic, atol=0.35)
 
-    low, high = bin_edges(now, grammar, process.scaler).T
+    low, high = bin_edges(now, grammar.settings, process.scaler).T
     exact = -np.log(law.cdf(high) - law.cdf(low))
     assert scores.nats.mean() == pytest.approx(exact.mean(), rel=0.01)
     assert (exact + np.log(high - low)).mean() == pytest.approx(analytic.mean(), rel=0.01)
@@ -373,7 +373,7 @@ def test_values_lie_between_the_edges_of_their_bin(
     settings = preset("llmtime-llama", precision=1, half_bin=half_bin)
     grammar = Grammar(settings, CHARACTERS)
     now = np.array(values)
-    edges = bin_edges(now, grammar, scaler)
+    edges = bin_edges(now, grammar.settings, scaler)
     slack = 1e-9
     assert (edges[:, 0] <= now + slack).all()
     assert (now <= edges[:, 1] + slack).all()
@@ -398,14 +398,14 @@ def test_densities_integrate_to_the_probability_of_the_bins(kind: Any, half_bin:
     texts = settings.write_each(scaler.transform(grid))
     names, bins = np.unique(texts, return_inverse=True)
     probability = np.random.default_rng(0).dirichlet(np.ones(len(names)))
-    density = np.exp(-density_nats(-np.log(probability[bins]), grid, grammar, scaler))
+    density = np.exp(-density_nats(-np.log(probability[bins]), grid, grammar.settings, scaler))
     assert len(names) == (20 if half_bin else 19)
     assert np.trapezoid(density, grid) == pytest.approx(1, abs=5e-3)
 
 
 def test_missing_values_have_no_density() -> None:
     grammar = Grammar(preset("llmtime-llama"), CHARACTERS)
-    found = density_nats(np.ones(2), np.array([np.nan, 0.5]), grammar, Scaler())
+    found = density_nats(np.ones(2), np.array([np.nan, 0.5]), grammar.settings, Scaler())
     assert np.isnan(found).tolist() == [True, False]
 
 

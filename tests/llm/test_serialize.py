@@ -230,10 +230,14 @@ def test_blanks_around_values_do_not_matter() -> None:
 
 
 def test_values_just_below_the_limit_have_no_digit_too_many() -> None:
-    for settings in (preset("llmtime-llama"), preset("llmtime-llama", half_bin=False)):
+    """Divided by the step, these come to the limit itself."""
+    for settings in (
+        preset("llmtime-llama", precision=5, digits=2),
+        preset("llmtime-llama", precision=5, digits=3, half_bin=False),
+    ):
         for value in (math.nextafter(settings.limit, 0), -math.nextafter(settings.limit, 0)):
             text = settings.serialize([value])
-            assert text.removeprefix("-") == "99999"
+            assert text.removeprefix("-") == "9" * settings.n_digits
             assert abs(settings.deserialize(text)[0] - value) <= 0.501 * settings.step
         with pytest.raises(ValueError, match="value 0 is"):
             settings.serialize([settings.limit])

@@ -64,8 +64,9 @@ class ContextWriter:
 
 def _as_word(time: np.generic) -> str:
     """Return a time without what is zero at its end: `2024-01-31`, `2024-01-31T06:00`."""
-    is_date = isinstance(time, np.datetime64)
-    return str(np.datetime_as_string(time, unit="auto")) if is_date else str(time)
+    if isinstance(time, np.datetime64):
+        return str(np.datetime_as_string(time, unit="auto"))
+    return str(time)
 
 
 def _covariates(panel: Panel, number: int, first: int, horizon: int) -> str:

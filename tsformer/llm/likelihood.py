@@ -20,6 +20,7 @@ from tsformer.llm.backends.base import TokenModel
 from tsformer.llm.grammar import Grammar
 from tsformer.llm.prompts import Prompt
 from tsformer.llm.scaler import Scaler
+from tsformer.llm.serialize import SerializerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ def score_values(
 
 
 def density_nats(
-    nats: np.ndarray, values: np.ndarray, grammar: Grammar, scaler: Scaler
+    nats: np.ndarray, values: np.ndarray, settings: SerializerSettings, scaler: Scaler
 ) -> np.ndarray:
     """Return negative log densities in the units of the series, `[T]`, NaN for missing values.
 
@@ -93,19 +94,18 @@ def density_nats(
     Args:
         nats: `[T]`, of the bins.
         values: `[T]`, in the units of the series.
-        grammar, scaler: by which the values were written.
+        settings, scaler: by which the values were written.
     """
     slope = scaler.log_derivative(values)
-    return np.where(np.isnan(values), np.nan, nats + math.log(grammar.settings.step) - slope)
+    return np.where(np.isnan(values), np.nan, nats + math.log(settings.step) - slope)
 
 
-def bin_edges(values: np.ndarray, grammar: Grammar, scaler: Scaler) -> np.ndarray:
+def bin_edges(values: np.ndarray, settings: SerializerSettings, scaler: Scaler) -> np.ndarray:
     """Return the edges of the bins that values fall into, `[T, 2]`, in the units of the series.
 
     With them any distribution function can be scored on exactly what a language model is scored
     on: the probability between the edges.
     """
-    settings = grammar.settings
     scaled = scaler.transform(values)
     size = np.abs(settings.codes(scaled)) * settings.step
     if settings.half_bin:

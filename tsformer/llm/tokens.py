@@ -15,6 +15,7 @@ from tsformer.data.grid import as_python
 from tsformer.llm.backends.load import load_tokenizer
 from tsformer.llm.scaler import Kind, Scaler, fit_scaler
 from tsformer.llm.serialize import PRESETS, SerializerSettings, preset
+from tsformer.llm.value_model import scaler_for
 from tsformer.llm.vocabulary import Vocabulary, vocabulary_of
 
 
@@ -117,7 +118,7 @@ def tokenize_series(
             elif scaler is None and hasattr(model, "fit_scaler"):
                 fitted = model.fit_scaler(values)
             else:
-                fitted = fit_scaler(values, scaler or "quantile", multiplier=settings.reference)
+                fitted = scaler_for(settings, values, scaler or "quantile")
             closing = "" if own is None else settings.terminator
             found.append(_tokenize(as_python(name), values, vocabulary, settings, fitted, closing))
         except ValueError as error:

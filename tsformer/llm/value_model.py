@@ -12,7 +12,7 @@ import numpy as np
 
 from tsformer.llm.backends.base import TextModel, TokenModel
 from tsformer.llm.grammar import Grammar
-from tsformer.llm.likelihood import score_values
+from tsformer.llm.likelihood import density_nats, score_values
 from tsformer.llm.prompts import (
     Prompt,
     continuation_tokens,
@@ -121,7 +121,9 @@ class ValueModel:
         read = len(prompt.tokens)
         for begin in range(steps, horizon, steps):
             values = np.r_[context.values, np.resize(known, begin)]
-            prompt, _, _ = self._prompt(replace(context, values=values), steps)
+            prompt, _, _ = self._prompt(
+                replace(context, values=values), min(steps, horizon - begin)
+            )
             read += n_samples * len(prompt.tokens)
         return read, n_samples * horizon * self._longest()
 
@@ -231,8 +233,7 @@ class ValueModel:
                 prompt = replace(prompt, values=prompt.values[1:])
             grammar = self._grammar(scaler)
             nats = score_values(self.model, grammar, prompt, tokens, len(truth)).nats
-        density = nats + np.log(self.settings.step) - scaler.log_derivative(truth)
-        return np.where(np.isnan(truth), np.nan, density)
+        return density_nats(nats, truth, self.settings, scaler)
 
     def _prompt(self, context: Context, horizon: int) -> tuple[Prompt, Scaler, int]:
         """Return the prompt, its scaler, and how many values did not fit into the window."""

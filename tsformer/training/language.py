@@ -48,6 +48,11 @@ class LanguageSettings:
     compile: bool = False
     save_every: float = 120.0
 
+    def __post_init__(self) -> None:
+        for name in ("minutes", "warmup", "decay"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive")
+
 
 class LanguageModule(pl.LightningModule):
     """Next-token cross-entropy; two optimisers stepped together by hand."""

@@ -47,6 +47,7 @@ def load_tokenizer(tokenizer: Any) -> Any:
 
     Raises:
         FileNotFoundError: where there is no such file.
+        ValueError: for another kind of JSON.
         ImportError: where the extra `llm` is not installed.
     """
     if not isinstance(tokenizer, str | Path):
@@ -61,7 +62,10 @@ def load_tokenizer(tokenizer: Any) -> Any:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise ImportError("tokenizers are read by: pip install 'tsformer[llm]'") from error
-        return Tokenizer.from_file(name)
+        try:
+            return Tokenizer.from_file(name)
+        except Exception as error:  # of no narrower type
+            raise ValueError(f"{name} is not the file of a tokenizer: {error}") from error
     from tsformer.llm.backends.huggingface import read_tokenizer
 
     return read_tokenizer(_path(name))

@@ -1,0 +1,99 @@
+"""Parts of panels, and the covariates that come after them, against lists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsformer.data.calendar import Frequency
+from tsformer.data.panel import Covariates, Panel
+
+LENGTHS = [7, 4, 12, 5]
+
+
+def make_panel(horizon: int | None = None) -> Panel:
+    """Return a panel whose values say which step they are, and whose covariates say it too."""
+    steps = np.concatenate([100 * number + np.arange(n) for number, n in enumerate(LENGTHS)])
+    rows = np.stack([steps, -steps]).astype(np.float32)
+    panel = Panel(
+        values=steps[None].astype(np.float32),
+        offsets=np.r_[0, np.cumsum(LENGTHS)],
+        ids=np.array(list("abcd"), dtype=object),
+        starts=np.arange(4) * 50,
+        freq=Frequency(unit="integer", step=1),
+        past_covariates=Covariates(names=("p",), values=2 * rows[:1]),
+        future_covariates=Covariates(names=("f", "g"), values=rows),
+        static_covariates=Covariates(names=("s",), values=np.arange(4.0)[None]),
+    )
+    if horizon is None:
+        return panel
+    ends = np.array(LENGTHS)[:, None] + np.arange(horizon) + 100 * np.arange(4)[:, None]
+    return replace(panel, coming=np.stack([ends, -ends]).astype(float))
+
+
+def assert_consistent(panel: Panel) -> None:
+    """Check that whatever belongs to a step or a series is still beside it."""
+    assert panel.future_covariates is not None
+    assert panel.past_covariates is not None
+    assert panel.static_covariates is not None
+    np.testing.assert_array_equal(panel.future_covariates.values[0], panel.values[0])
+    np.testing.assert_array_equal(panel.future_covariates.values[1], -panel.values[0])
+    np.testing.assert_array_equal(panel.past_covariates.values[0], 2 * panel.values[0])
+    for number, name in enumerate(panel.ids):
+        original = "abcd".index(name)
+        values = panel.series(number)[0]
+        assert panel.static_covariates.values[0, number] == original
+        if len(values):
+            assert panel.starts[number] == 50 * original + values[0] - 100 * original
+        if panel.coming is not None and len(values):
+            np.testing.assert_array_equal(panel.coming[0, number, 0], values[-1] + 1)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+@given(data=st.data())
+def test_a_cut_panel_knows_what_comes_then(horizon: int, data: st.DataObject) -> None:
+    panel = make_panel()
+    lengths = np.array([data.draw(st.integers(1, n - horizon)) for n in LENGTHS])
+    cut = panel.cut(lengths, horizon)
+    assert cut.lengths.tolist() == lengths.tolist()
+    assert_consistent(cut)
+    assert cut.coming is not None
+    assert cut.coming.shape == (2, 4, horizon)
+    for number, length in enumerate(lengths):
+        coming = panel.series(number)[0, length : length + horizon]
+        np.testing.assert_array_equal(cut.coming[:, number], [coming, -coming])
+        np.testing.assert_array_equal(cut.series(number)[0], panel.series(number)[0, :length])
+
+
+def test_a_cut_panel_without_covariates_knows_nothing() -> None:
+    panel = replace(make_panel(), future_covariates=None)
+    cut = panel.cut(np.array([3, 2, 6, 1]), 2)
+    assert cut.coming is None
+    np.testing.assert_array_equal(cut.values, panel.head(np.array([3, 2, 6, 1])).values)
+
+
+def test_what_comes_stays_while_the_ends_stay() -> None:
+    panel = make_panel(horizon=2)
+    for part in (panel.tail(3), panel.tail(100), panel.slice(2, panel.lengths)):
+        assert part.coming is panel.coming
+        assert_consistent(part)
+
+
+@pytest.mark.parametrize("cut", [[6, 4, 12, 5], [0, 0, 0, 0], [7, 4, 11, 5]])
+def test_what_came_after_other_ends_is_forgotten(cut: list[int]) -> None:
+    panel = make_panel(horizon=2)
+    assert panel.head(np.array(cut)).coming is None
+    assert panel.cut(np.array([5, 2, 10, 3]), 2).coming is not panel.coming
+
+
+@given(st.lists(st.integers(0, 3), max_size=6))
+def test_chosen_series_keep_what_is_theirs(numbers: list[int]) -> None:
+    chosen = make_panel(horizon=3).select(numbers)
+    assert chosen.ids.tolist() == ["abcd"[number] for number in numbers]
+    assert_consistent(chosen)
+    assert chosen.coming is not None
+    assert chosen.coming.shape == (2, len(numbers), 3)
