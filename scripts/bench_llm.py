@@ -44,7 +44,8 @@ from tsformer.llm.serialize import preset
 # how many times as long as with the shared prompt each way must take, with the default arguments
 TARGETS = {"independent": 8.0, "expanded": 3.0}
 NOTES = """seconds, cpu_seconds, tokens_per_second: medians over the rounds, of the tokens written.
-times_shared: time divided by that of `shared` in the same round; median over the rounds.
+times_shared: seconds divided by those of `shared` in the same round, median over the rounds; on a
+busy machine times_shared_cpu, the same of processor seconds, is the steadier figure.
 peak_mb, added_mb: largest resident memory during the work, every 20 ms, and how much more it is
 than before; each way has a process of its own, in which the model was loaded before."""
 
@@ -182,11 +183,12 @@ def _generate(subject: Subject, work: Work, n_samples: int) -> np.ndarray:
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Return medians over the rounds, per horizon and way."""
     runs = runs.assign(tokens_per_second=runs["written_tokens"] / runs["seconds"])
-    of_shared = runs[runs["way"] == "shared"].set_index(["values", "round"])["seconds"]
-    rounds = pd.MultiIndex.from_frame(runs[["values", "round"]])
-    runs["times_shared"] = runs["seconds"] / of_shared.reindex(rounds).to_numpy()
+    of_shared = runs[runs["way"] == "shared"].set_index(["values", "round"])
+    of_shared = of_shared.reindex(pd.MultiIndex.from_frame(runs[["values", "round"]]))
+    runs["times_shared"] = runs["seconds"] / of_shared["seconds"].to_numpy()
+    runs["times_shared_cpu"] = runs["cpu_seconds"] / of_shared["cpu_seconds"].to_numpy()
     columns = ["prompt_tokens", "written_tokens", "seconds", "cpu_seconds", "tokens_per_second"]
-    columns += ["peak_mb", "added_mb", "times_shared"]
+    columns += ["peak_mb", "added_mb", "times_shared", "times_shared_cpu"]
     medians = runs.groupby(["values", "way"], sort=False)[columns].median().reset_index()
     return medians.assign(target=medians["way"].map(TARGETS))
 
