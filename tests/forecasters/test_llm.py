@@ -22,9 +22,9 @@ from tsformer import load
 from tsformer.forecasters import LLMForecaster
 from tsformer.forecasters.llm import _BUILT_IN_SAMPLES, _SAMPLES
 from tsformer.llm.backends.ngram import NGram
+from tsformer.llm.context import scaler_for
 from tsformer.llm.scaler import KINDS
 from tsformer.llm.serialize import PRESETS, SerializerSettings, preset, with_symbols
-from tsformer.llm.value_model import scaler_for
 from tsformer.llm.vocabulary import Vocabulary, pieces_vocabulary
 
 Make = Callable[..., Any]
@@ -402,6 +402,15 @@ def test_without_settings_the_way_is_chosen_that_the_model_foretells_best(name: 
     assert min(others) > ways[best] + 1
     expected = np.float32(WAVE[:4])
     np.testing.assert_allclose(forecaster.predict()["0.5"], expected, atol=0.02)
+
+
+def test_settings_are_chosen_by_what_is_read_only() -> None:
+    older = np.r_[np.full(20, 1e4), WAVE[20:]]
+    one, other = (
+        quick(model=Told(fond_of("binned")), context_length=28).fit(frame(a=values)).ways_
+        for values in (WAVE, older)
+    )
+    assert one == other
 
 
 def test_nothing_is_chosen_where_both_are_given() -> None:

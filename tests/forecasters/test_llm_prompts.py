@@ -13,8 +13,8 @@ import pytest
 
 from tsformer import load
 from tsformer.forecasters import LLMForecaster
+from tsformer.llm.context import scaler_for
 from tsformer.llm.serialize import SerializerSettings, preset
-from tsformer.llm.value_model import scaler_for
 
 SETTINGS = preset("llmtime-llama")
 STEPS = np.arange(30)

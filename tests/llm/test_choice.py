@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from tsformer.llm.choice import ways_likelihoods
+from tsformer.llm.context import Context
 from tsformer.llm.sampling import SamplingSettings
 from tsformer.llm.scaler import fit_scaler
 from tsformer.llm.serialize import SerializerSettings, preset
-from tsformer.llm.value_model import Context, ValueModel
+from tsformer.llm.value_model import ValueModel
 from tsformer.llm.vocabulary import pieces_vocabulary
 
 WALK = np.random.default_rng(0).normal(size=60).cumsum()

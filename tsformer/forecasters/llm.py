@@ -20,11 +20,12 @@ from tsformer.forecasters.llm_contexts import ContextWriter
 from tsformer.llm.backends.base import TextModel, TokenModel
 from tsformer.llm.backends.load import load_model
 from tsformer.llm.choice import SCALERS, ways_likelihoods
+from tsformer.llm.context import Context
 from tsformer.llm.cost import guessed_speed
 from tsformer.llm.sampling import SamplingSettings
 from tsformer.llm.scaler import KINDS, Kind
 from tsformer.llm.serialize import PRESETS, SerializerSettings, preset
-from tsformer.llm.value_model import Context, ValueModel
+from tsformer.llm.value_model import ValueModel
 from tsformer.types import Forecast
 
 _LONGEST = 100_000  # steps that are kept where the window alone limits the context

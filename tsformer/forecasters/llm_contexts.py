@@ -8,8 +8,9 @@ import numpy as np
 
 from tsformer.data.grid import as_python
 from tsformer.data.panel import Panel
+from tsformer.llm.context import Context, scaler_for
 from tsformer.llm.headers import covariate_lines, describe, example_lines, most_similar
-from tsformer.llm.value_model import Context, ValueModel, scaler_for
+from tsformer.llm.value_model import ValueModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from tsformer.llm.context import Context
 from tsformer.llm.scaler import Kind
 from tsformer.llm.serialize import PRESETS, SerializerSettings
-from tsformer.llm.value_model import Context, ValueModel
+from tsformer.llm.value_model import ValueModel
 
 SCALERS: tuple[Kind, ...] = ("quantile", "standard")
 _MOST_SERIES = 3  # that are looked at

@@ -13,9 +13,9 @@ import pandas as pd
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.grid import as_python
 from tsformer.llm.backends.load import load_tokenizer
+from tsformer.llm.context import scaler_for
 from tsformer.llm.scaler import Kind, Scaler, fit_scaler
 from tsformer.llm.serialize import PRESETS, SerializerSettings, preset
-from tsformer.llm.value_model import scaler_for
 from tsformer.llm.vocabulary import Vocabulary, vocabulary_of
 
 

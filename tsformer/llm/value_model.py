@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from tsformer.llm.backends.base import TextModel, TokenModel
+from tsformer.llm.context import Context, filled, scaler_for
 from tsformer.llm.grammar import Grammar
 from tsformer.llm.likelihood import density_nats, score_values
 from tsformer.llm.prompts import (
@@ -21,30 +21,13 @@ from tsformer.llm.prompts import (
     write_prompt,
 )
 from tsformer.llm.sampling import SamplingSettings, sample_values
-from tsformer.llm.scaler import Kind, Scaler, fit_scaler
+from tsformer.llm.scaler import Kind, Scaler
 from tsformer.llm.serialize import SerializerSettings
 from tsformer.llm.text_scores import score_texts
 from tsformer.llm.vocabulary import Vocabulary
 
 _ROWS_AT_ONCE = 1024  # branches that are written side by side
 _TOKENS_AT_ONCE = 16_384  # of the prompts that are read together
-
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """What is known of a series.
-
-    Attributes:
-        values: `[T]`, raw units, NaN = missing, at least one known.
-        label: the name of the series, for warnings and errors.
-        header: a text before the values.
-        number: tells contexts of equal content apart, so that each gets draws of its own.
-    """
-
-    values: np.ndarray
-    label: str = ""
-    header: str = ""
-    number: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,14 +195,14 @@ class ValueModel:
 
     def _nats_of_one(self, context: Context, truth: np.ndarray) -> np.ndarray:
         block = self._longest_block()
-        parts, values = [], _filled(context.values, truth)
+        parts, values = [], filled(context.values, truth)
         for begin in range(0, len(truth), block):
             known = replace(context, values=values[: len(context.values) + begin])
             parts.append(self._nats_of_block(known, truth[begin : begin + block]))
         return np.concatenate(parts)
 
     def _nats_of_block(self, context: Context, truth: np.ndarray) -> np.ndarray:
-        following = _filled(context.values, truth)[len(context.values) :]
+        following = filled(context.values, truth)[len(context.values) :]
         if isinstance(self.model, TextModel):
             text, scaler = self._text(context)
             scaled = self.settings.clip(scaler.transform(following))
@@ -300,19 +283,6 @@ class ValueModel:
         return settings.lead + word + settings.terminator
 
 
-def scaler_for(settings: SerializerSettings, values: Any, kind: Kind) -> Scaler:
-    """Return a scaler that brings values to where settings can write them, with room around.
-
-    Unsigned settings get zero of `standard` and `arcsinh` moved to the middle of their range.
-    """
-    if kind == "identity":
-        return fit_scaler(values, kind)
-    if kind in ("standard", "arcsinh") and not settings.signed:
-        middle = settings.limit / 2
-        return fit_scaler(values, kind, multiplier=middle / 4, shift=middle)
-    return fit_scaler(values, kind, multiplier=settings.reference)
-
-
 @lru_cache(maxsize=64)
 def _grammar(
     settings: SerializerSettings,
@@ -321,13 +291,3 @@ def _grammar(
     upper: float | None,
 ) -> Grammar:
     return Grammar(settings, vocabulary, lower=lower, upper=upper)
-
-
-def _filled(known: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return what was known and what came, a missing value of the latter as the one before."""
-    values = np.concatenate([known, truth])
-    for place in range(len(known), len(values)):
-        if np.isnan(values[place]):
-            before = values[:place][np.isfinite(values[:place])]
-            values[place] = before[-1]
-    return values
