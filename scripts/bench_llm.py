@@ -14,11 +14,9 @@ import argparse
 import importlib.util
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
@@ -29,10 +27,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
 
 import numpy as np
 import pandas as pd
-import psutil
 import torch
 
 from tsformer import load_dataset
+from tsformer.evaluation.runner import peak_memory
 from tsformer.llm.backends.huggingface import HuggingFaceModel
 from tsformer.llm.backends.nanogpt import WEIGHTS
 from tsformer.llm.grammar import Grammar, GrammarLogitsProcessor
@@ -46,7 +44,7 @@ TARGETS = {"independent": 8.0, "expanded": 3.0}
 NOTES = """seconds, cpu_seconds, tokens_per_second: medians over the rounds, of the tokens written.
 times_shared: seconds divided by those of `shared` in the same round, median over the rounds; on a
 busy machine times_shared_cpu, the same of processor seconds, is the steadier figure.
-peak_mb, added_mb: largest resident memory during the work, every 20 ms, and how much more it is
+peak_mb, added_mb: largest resident memory during the work, every 50 ms, and how much more it is
 than before; each way has a process of its own, in which the model was loaded before."""
 
 
@@ -117,7 +115,7 @@ def measure(way: str, work: Work) -> dict[str, float]:
     """Return the time, tokens and memory that one way takes."""
     subject = _load(work.path, work.context)
     torch.manual_seed(work.seed)
-    with _peak_memory() as memory:
+    with peak_memory() as memory:
         before = memory["peak"]
         began, began_cpu = time.perf_counter(), time.process_time()
         values = WAYS[way](subject, work)
@@ -225,25 +223,6 @@ def forecast_with_nanogpt() -> float:
 
     LLMForecaster(horizon=12).fit(load_dataset("air_passengers")).predict()
     return time.process_time()
-
-
-@contextmanager
-def _peak_memory() -> Iterator[dict[str, int]]:
-    """Measure the process's largest resident memory, fifty times a second."""
-    process, done = psutil.Process(), threading.Event()
-    peak = {"peak": process.memory_info().rss}
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            peak["peak"] = max(peak["peak"], process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        watcher.join()
 
 
 def _fresh_process() -> ProcessPoolExecutor:

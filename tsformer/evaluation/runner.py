@@ -109,7 +109,7 @@ def evaluate(task: Task, forecaster: Any) -> Record:
     """Return scores, seconds, peak memory and examples of one forecaster on one task."""
     scores = Scores(task.spec.season_length, middle_levels(task.spec.n_levels))
     examples: list[Record] = []
-    with _peak_memory() as memory, warnings.catch_warnings():
+    with peak_memory() as memory, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         began = time.perf_counter()
         forecaster.fit_panel(task.training_panel, val_size=task.val_size)
@@ -172,9 +172,10 @@ def _rounded(values: np.ndarray) -> list[float | None]:
 
 
 @contextmanager
-def _peak_memory() -> Iterator[dict[str, float]]:
+def peak_memory() -> Iterator[dict[str, float]]:
     """Measure the process's largest resident memory, twenty times a second."""
-    process, peak, done = psutil.Process(), {"peak": 0.0}, threading.Event()
+    process, done = psutil.Process(), threading.Event()
+    peak = {"peak": float(process.memory_info().rss)}
 
     def watch() -> None:
         while not done.is_set():

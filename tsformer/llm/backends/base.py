@@ -1,10 +1,11 @@
-"""What the rest of the package asks of a language model: two small protocols."""
+"""What the rest of the package asks of a language model: two small protocols, and padding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from tsformer.llm.serialize import SerializerSettings
@@ -86,3 +87,14 @@ class TextModel(Protocol):
     ) -> list[tuple[str, float]]:
         """Return the tokens of a continuation, as text, and their log probabilities in nats."""
         ...
+
+
+def pad_left(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Return prompts of one length, padded on the left, and which tokens are theirs, `[B, N]`."""
+    longest = max(map(len, prompts))
+    tokens = torch.zeros(len(prompts), longest, dtype=torch.long)
+    known = torch.zeros(len(prompts), longest, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
+        known[row, longest - len(prompt) :] = True
+    return tokens, known

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tsformer.llm.backends.base import pad_left
 from tsformer.llm.serialize import SerializerSettings
 from tsformer.llm.vocabulary import vocabulary_of
 
@@ -96,7 +97,7 @@ class HuggingFaceModel:
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Branches]:
         """Read prompts once; return logits of what follows, `[B, V]`, and a state."""
-        tokens, known = self._pad(prompts)
+        tokens, known = (part.to(self.model.device) for part in pad_left(prompts))
         cache = self._empty_cache()
         logits = self._forward(
             tokens,
@@ -129,16 +130,6 @@ class HuggingFaceModel:
             given["logits_to_keep"] = keep
         use_cache = self._cache_word in given
         return self.model(input_ids=tokens, use_cache=use_cache, **given).logits[:, -keep:]
-
-    def _pad(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Return prompts and which of their tokens are known, both `[B, N]`."""
-        longest = max(map(len, prompts))
-        tokens = torch.zeros(len(prompts), longest, dtype=torch.long)
-        known = torch.zeros(len(prompts), longest, dtype=torch.bool)
-        for row, prompt in enumerate(prompts):
-            tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
-            known[row, longest - len(prompt) :] = True
-        return tokens.to(self.model.device), known.to(self.model.device)
 
     def _additive(self, visible: Tensor) -> Tensor:
         dtype = self.model.dtype

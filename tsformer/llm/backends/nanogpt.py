@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tsformer.llm.backends.base import pad_left
 from tsformer.llm.scaler import Scaler, fit_scaler
 from tsformer.llm.serialize import SerializerSettings, preset
 from tsformer.llm.vocabulary import Vocabulary, pieces_vocabulary
@@ -56,13 +57,7 @@ class NanoGPT:
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Cache]:
         """Read prompts once; return logits of what follows, `[B, V]`, and a state."""
-        longest = max(map(len, prompts))
-        tokens = torch.zeros(len(prompts), longest, dtype=torch.long)
-        known = torch.zeros(len(prompts), longest, dtype=torch.bool)
-        for row, prompt in enumerate(prompts):
-            tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
-            known[row, longest - len(prompt) :] = True
-        return self.gpt.prefill(tokens, known)
+        return self.gpt.prefill(*pad_left(prompts))
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, parents: Tensor, state: Cache) -> Tensor:
