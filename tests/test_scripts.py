@@ -54,7 +54,17 @@ def test_benchmark_says_so_when_a_model_failed(tmp_path: Path) -> None:
     assert "SeasonalNaive: MASE" in result.stdout
 
 
-@pytest.mark.parametrize("script", ["benchmark.py", "build_datasets.py", "tokenize_series.py"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "ablate_formats.py",
+        "bench_llm.py",
+        "benchmark.py",
+        "build_datasets.py",
+        "tokenize_series.py",
+        "train_nanogpt.py",
+    ],
+)
 def test_scripts_explain_themselves(script: str) -> None:
     result = run(script, "--help")
     assert result.returncode == 0, result.stderr
