@@ -1,10 +1,17 @@
-"""What holds for every test: few threads, checked shapes, a working directory left as it was."""
+"""What holds for every test: few threads, checked shapes, a working directory left as it was.
+
+And what several tests need: a folder of data sets, and a server that answers as it is told.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 # Read when the libraries are first imported, by subprocesses too; hence before the imports below.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -56,3 +63,91 @@ def shared_data() -> Path:
         if folder.is_dir():
             return folder
     pytest.skip(f"TSFORMER_DATA names no existing folder of data sets: {_DATA_FOLDERS}")
+
+
+class Server(ThreadingHTTPServer):
+    """Answers on 127.0.0.1, and what was asked.
+
+    Args:
+        script: answers, each used once and the last for ever. An answer is an object for JSON, a
+            text, a tuple of status, body and headers, None to hang up, or a function that makes one
+            of these from the payload.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, *script: Any) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script = list(script)
+        self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.payloads: list[dict[str, Any]] = []
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def answer(self, path: str, headers: dict[str, str], payload: dict[str, Any]) -> Any:
+        with self.lock:
+            self.paths.append(path)
+            self.headers.append(headers)
+            self.payloads.append(payload)
+            entry = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return entry(payload) if callable(entry) else entry
+        finally:
+            with self.lock:
+                self.at_once -= 1
+
+    def close(self) -> None:
+        self.closing.set()
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 65_536  # head and body in one packet: the second would wait for 40 ms
+    server: Server
+
+    def do_POST(self) -> None:
+        payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        entry = self.server.answer(self.path, dict(self.headers), payload)
+        if entry is None:
+            self.close_connection = True
+            return
+        status, body, headers = entry if isinstance(entry, tuple) else (200, entry, {})
+        text = (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(text)), **headers}.items():
+            self.send_header(name, value)
+            self.close_connection |= name == "Content-Length" and value != str(len(text))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Return a function that starts a server with a script; see `Server`."""
+    servers: list[Server] = []
+
+    def start(*script: Any) -> Server:
+        servers.append(Server(*script))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,36 +20,12 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 ENDPOINT = "http://localhost:8080/v1"
 
 
-class Completions(BaseHTTPRequestHandler):
-    """Answers a request for completions with the last values that it was shown."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        payload = json.loads(body)
-        values = payload["prompt"].split(":")[-1].strip().rstrip(",").split(", ")[-12:]
-        text = "".join(f" {value}," for value in values)
-        choices = [{"text": text, "index": k} for k in range(payload.get("n", 1))]
-        answer = json.dumps({"model": payload["model"], "choices": choices}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    """Yield the address of a local server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Completions)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def completions(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the last values that were shown, again."""
+    values = payload["prompt"].split(":")[-1].strip().rstrip(",").split(", ")[-12:]
+    text = "".join(f" {value}," for value in values)
+    choices = [{"text": text, "index": k} for k in range(payload.get("n", 1))]
+    return {"model": payload["model"], "choices": choices}
 
 
 def run(snippets: list[str]) -> dict[str, object]:
@@ -62,10 +35,11 @@ def run(snippets: list[str]) -> dict[str, object]:
     return names
 
 
-def test_snippets_run_one_after_the_other(working_directory: Path, endpoint: str) -> None:
+def test_snippets_run_one_after_the_other(working_directory: Path, serve: Any) -> None:
     assert sum("smollm =" in snippet for snippet in SNIPPETS) == 1
     assert sum(ENDPOINT in snippet for snippet in SNIPPETS) == 1
-    run([s.replace(ENDPOINT, endpoint) for s in SNIPPETS if "smollm =" not in s])
+    server = serve(completions)
+    run([s.replace(ENDPOINT, server.url) for s in SNIPPETS if "smollm =" not in s])
     assert (working_directory / "employment" / "config.json").is_file()
     assert (working_directory / "results" / "el_nino" / "report.md").is_file()
     for folder in ("employment", "results"):
