@@ -11,6 +11,8 @@ N      patches of one window
 P      steps of one patch
 D      model width, `d_model`
 Q      quantile levels
+K      covariates along time, calendar features and levels of categories among them
+F      static covariates
 S      series of a panel
 T      steps of all series of a panel, one after the other
 ====== ======================================================================
@@ -41,6 +43,12 @@ class Batch:
         future: `[B, C, H]`, the steps after the context, 0 where unknown; None in prediction.
         future_observed: `[B, C, H]`, True where `future` is known.
         series: `[B]`, the number of the series in its panel.
+        series_scale: `[B, C, 1]`, the deviation of the whole series, raw units, above 0; for
+            losses that count errors in its units.
+        covariates: `[B, K, L + H]`, standardised, over context and horizon, 0 where unknown.
+        covariates_observed: `[B, K, L + H]`, True where `covariates` is known; what is known of
+            the past only is not in the horizon.
+        static: `[B, F]`, standardised static covariates, 0 where unknown.
     """
 
     target: Float[Tensor, "B C L"]
@@ -48,6 +56,10 @@ class Batch:
     future: Float[Tensor, "B C H"] | None = None
     future_observed: Bool[Tensor, "B C H"] | None = None
     series: Int[Tensor, " B"] | None = None
+    series_scale: Float[Tensor, "B C 1"] | None = None
+    covariates: Float[Tensor, "B K T"] | None = None
+    covariates_observed: Bool[Tensor, "B K T"] | None = None
+    static: Float[Tensor, "B F"] | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the same batch on `device` (Lightning moves batches by this method)."""
@@ -93,11 +105,11 @@ class ForecastModel(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """The forecasts of a panel: one row per series, in the panel's order.
+    """The forecasts of a panel: one row per series and variate, in the panel's order.
 
     Attributes:
-        mean: `[S, H]`, raw units.
-        quantiles: `[S, H, Q]`, raw units, ascending along Q.
+        mean: `[S * C, H]`, raw units.
+        quantiles: `[S * C, H, Q]`, raw units, ascending along Q.
         levels: `[Q]`, the probabilities of `quantiles`, ascending.
     """
 
@@ -106,8 +118,8 @@ class Forecast:
     levels: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        n_series, horizon = self.mean.shape
-        assert self.quantiles.shape == (n_series, horizon, len(self.levels))
+        n_rows, horizon = self.mean.shape
+        assert self.quantiles.shape == (n_rows, horizon, len(self.levels))
 
     @property
     def horizon(self) -> int:
@@ -115,7 +127,7 @@ class Forecast:
         return int(self.mean.shape[1])
 
     def quantile(self, level: float) -> np.ndarray:
-        """Return the quantile at one of `levels`, `[S, H]`."""
+        """Return the quantile at one of `levels`, `[S * C, H]`."""
         return self.quantiles[:, :, self.levels.index(level)]
 
     def select(self, levels: Sequence[float]) -> Forecast:

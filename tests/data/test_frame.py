@@ -194,3 +194,89 @@ def test_when_frame_is_read_then_it_is_left_as_it_was(frame: pd.DataFrame) -> No
     before = frame.copy(deep=True)
     read(frame)
     pd.testing.assert_frame_equal(frame, before)
+
+
+TWO = LONG.assign(other=[7.0, np.nan, 5.0, 6.0, np.nan, 8.0])
+
+
+@pytest.mark.parametrize("backend", [pd.DataFrame, pl.from_pandas], ids=["pandas", "polars"])
+def test_when_several_targets_are_named_then_each_is_a_variate_in_that_order(backend: Any) -> None:
+    panel, layout = read_panel(backend(TWO), Schema(target_col=["other", "y"]))
+    nan = np.nan
+    expected = [[6, 8, nan, 5, nan, nan, 7], [1, nan, 3, 10, 20, nan, 40]]
+    np.testing.assert_array_equal(panel.values, expected)
+    assert (layout.variates, layout.target_col) == (("other", "y"), "y")
+    assert_is_long(read(backend(TWO), target_col=["y"]))
+    assert read_panel(TWO, Schema(target_col=["y"]))[1].variates == ("y",)
+    assert read_panel(TWO, Schema())[1].variates == ()
+
+
+def test_when_a_series_begins_with_one_target_alone_then_that_is_its_beginning() -> None:
+    late = TWO.assign(y=TWO["y"].where(TWO["ds"] > "2024-01-02"))
+    panel = read(late, target_col=["y", "other"])
+    assert panel.lengths.tolist() == [3, 4]
+    assert np.isnan(panel.values[0, :2]).all()
+
+
+def test_when_several_targets_stand_beside_each_other_in_time_then_they_are_one_series() -> None:
+    wide = pd.DataFrame(
+        {"a": [1.0, 2, 3], "b": [4.0, 5, 6]}, index=pd.date_range("2024-01-01", periods=3)
+    )
+    assert read(wide).values.tolist() == [[1, 2, 3, 4, 5, 6]]
+    panel = read(wide, target_col=["b", "a"])
+    assert panel.values.tolist() == [[4, 5, 6], [1, 2, 3]]
+    assert len(panel) == 1
+
+
+def test_when_levels_are_known_then_categories_are_numbered_by_them_and_the_rest_are_numbers() -> (
+    None
+):
+    frame = LONG.assign(
+        sky=["sun", "fog", "sun", "rain", "fog", None], promo=[1, 0, 1, 0, 1, 0], code=1
+    )
+    known = {"sky": ("sun", "fog"), "code": (1, 2), "unused": (1,)}
+    schema = Schema(past_covariates=["sky", "code"], future_covariates=["promo"], levels=known)
+    panel = read_panel(frame, schema)[0]
+    assert panel.past_covariates is not None
+    assert panel.past_covariates.levels == {"sky": ("sun", "fog"), "code": (1, 2)}
+    nan = np.nan
+    expected = [[nan, nan, 1, 0, 1, nan, 0], [0, 0, 0, 0, 0, nan, 0]]
+    np.testing.assert_array_equal(panel.past_covariates.values, expected)
+    assert panel.future_covariates is not None
+    assert panel.future_covariates.levels == {}
+    with pytest.raises(ValueError, match="column 'promo' has 'yes' at series 'b', row 0"):
+        read_panel(frame.assign(promo="yes"), schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"target_col": ["y", "y"]}, "column 'y' is named twice among ids, times, targets and"),
+        ({"target_col": ["y", "other"], "past_covariates": ["other"]}, "column 'other' is named"),
+        ({"future_covariates": ["y"]}, "column 'y' is named twice"),
+        ({"past_covariates": ["ds"]}, "column 'ds' is named twice"),
+        ({"future_covariates": ["unique_id"]}, "column 'unique_id' is named twice"),
+        ({"past_covariates": ["other"], "future_covariates": ["other"]}, "column 'other' is named"),
+        ({"target_col": []}, r"target_col=\[\] names no column"),
+        ({"target_col": ["y", "z"]}, "target_col='z' is not a column; there are"),
+    ],
+)
+def test_when_a_column_has_two_roles_or_none_then_it_is_named(
+    schema: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(TWO, **schema)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.ones((2, 5)),
+        pd.Series([1.0, 2.0], index=pd.date_range("2024-01-01", periods=2)),
+        [{"start": pd.Period("2024-01", freq="M"), "target": [1.0], "item_id": "a"}],
+    ],
+    ids=["array", "series", "gluonts"],
+)
+def test_when_several_targets_are_named_then_data_without_columns_are_refused(data: Any) -> None:
+    with pytest.raises(ValueError, match=r"target_col=\['a', 'b'\] are columns of a long frame"):
+        read(data, target_col=["a", "b"])

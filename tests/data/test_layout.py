@@ -214,3 +214,24 @@ def test_when_answer_is_joined_to_its_frame_then_columns_fit(backend: Any, ids: 
         both = frame.join(written, on=["unique_id", "ds"], how="full", coalesce=True)
     assert len(both) == 8
     assert list(both.columns)[:3] == ["unique_id", "ds", "y"]
+
+
+@pytest.mark.parametrize(
+    ("id_col", "named", "expected"),
+    [("unique_id", None, "y"), ("item_id", None, "target"), ("shop", "shop", "y")],
+)
+def test_when_there_are_several_targets_then_their_values_have_one_name_beside_the_ids(
+    id_col: str, named: str | None, expected: str
+) -> None:
+    frame = LONG.rename(columns={"unique_id": id_col}).assign(z=0.0)
+    layout = read_panel(frame, Schema(id_col=named, target_col=["z", "y"]))[1]
+    for known in (layout, reread(layout)):
+        assert (known.target_col, known.variates) == (expected, ("z", "y"))
+    one = read_panel(LONG, Schema())[1]
+    assert reread(one).variates == one.variates == ()
+
+
+def test_when_there_is_one_series_then_several_targets_are_called_y() -> None:
+    frame = LONG.iloc[::2].drop(columns="unique_id").assign(z=0.0)
+    layout = read_panel(frame, Schema(target_col=["z", "y"]))[1]
+    assert (layout.id_col, layout.target_col) == (None, "y")

@@ -97,3 +97,59 @@ def test_chosen_series_keep_what_is_theirs(numbers: list[int]) -> None:
     assert_consistent(chosen)
     assert chosen.coming is not None
     assert chosen.coming.shape == (2, len(numbers), 3)
+
+
+def test_levels_are_those_of_all_kinds() -> None:
+    panel = make_panel()
+    assert panel.levels == {}
+    assert panel.past_covariates is not None
+    assert panel.static_covariates is not None
+    categorical = replace(
+        panel,
+        past_covariates=replace(panel.past_covariates, levels={"p": ("x",)}),
+        static_covariates=replace(panel.static_covariates, levels={"s": (1, "y")}),
+        future_covariates=None,
+    )
+    assert categorical.levels == {"p": ("x",), "s": (1, "y")}
+
+
+def with_variates(panel: Panel, n: int) -> Panel:
+    """Return a panel whose variates are 1000 apart."""
+    return replace(panel, values=panel.values + 1000 * np.arange(n, dtype=np.float32)[:, None])
+
+
+def test_variates_become_series_that_keep_what_is_theirs() -> None:
+    panel = with_variates(make_panel(horizon=2), 3)
+    apart = panel.univariate()
+    assert apart.n_variates == 1
+    assert apart.ids.tolist() == [name for name in "abcd" for _ in range(3)]
+    assert apart.coming is not None
+    assert apart.coming.shape == (2, 12, 2)
+    for number in range(12):
+        item, variate = divmod(number, 3)
+        np.testing.assert_array_equal(apart.series(number), panel.series(item)[variate, None])
+    steps = np.repeat(np.tile([0, 1000, 2000], 4), np.repeat(LENGTHS, 3))
+    assert_consistent(replace(apart, values=apart.values - steps))
+    assert panel.select([1]).univariate().ids.tolist() == ["b"] * 3
+    single = make_panel()
+    assert single.univariate() is single
+
+
+def test_series_side_by_side_become_variates_and_come_apart_again() -> None:
+    values = np.arange(15, dtype=np.float32)
+    aligned = Panel(
+        values=values[None],
+        offsets=np.array([0, 5, 10, 15]),
+        ids=np.array(["a", "b", "d"], dtype=object),
+        starts=np.array([7, 7, 7]),
+        freq=Frequency(unit="integer", step=1),
+    )
+    together = aligned.joined()
+    assert together is not None
+    assert (len(together), together.n_variates, together.ids.tolist()) == (1, 3, ["a"])
+    np.testing.assert_array_equal(together.values, values.reshape(3, 5))
+    np.testing.assert_array_equal(together.times(0), aligned.times(2))
+    np.testing.assert_array_equal(together.univariate().values, aligned.values)
+    assert replace(aligned, starts=np.array([7, 8, 7])).joined() is None
+    assert replace(aligned, offsets=np.array([0, 5, 11, 15])).joined() is None
+    assert together.joined() is None

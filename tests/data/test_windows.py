@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsformer.data.calendar import Frequency
+from tsformer.data.encoding import EncodedCovariates
 from tsformer.data.panel import Panel
 from tsformer.data.windows import (
+    CovariateSource,
     EpochWindows,
     RandomWindows,
     Windows,
@@ -212,3 +214,126 @@ def test_a_limit_takes_windows_evenly_spread(limit: int) -> None:
     assert len([*epochs]) == len(epochs)
     if limit > 1:
         assert torch.equal(taken[-1], all_windows(windows).target[-1])
+
+
+N_FUTURE, COMING = 2, 3
+
+
+def encode(panel: Panel, seed: int = 1) -> EncodedCovariates:
+    """Return three covariates, two of them known for three steps more, and two static ones."""
+    generator = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> np.ndarray:
+        values = generator.normal(size=shape).astype(np.float32)
+        return np.where(generator.random(shape) < 0.2, np.nan, values).astype(np.float32)
+
+    return EncodedCovariates(
+        values=draw(N_FUTURE + 1, panel.values.shape[1]),
+        coming=draw(N_FUTURE, len(panel), COMING),
+        static=draw(2, len(panel)),
+    )
+
+
+def with_covariates(
+    panel: Panel, encoded: EncodedCovariates, context: int, horizon: int, lengths: np.ndarray
+) -> WindowSource:
+    covariates = CovariateSource.of(panel, encoded, horizon)
+    source = WindowSource.of(panel, context, horizon, lengths=lengths)
+    return replace(source, covariates=covariates)
+
+
+def covariates_slowly(
+    panel: Panel,
+    encoded: EncodedCovariates,
+    window: tuple[int, int],
+    sizes: tuple[int, int],
+    known: int,
+) -> np.ndarray:
+    """Return the covariates of one window step by step: the oracle of `CovariateSource`.
+
+    `known` is how many steps of the series the window's target may look at.
+    """
+    (series, cutoff), (context, horizon) = window, sizes
+    found = np.full((N_FUTURE + 1, context + horizon), np.nan, dtype=np.float32)
+    begin, length = panel.offsets[series], panel.lengths[series]
+    for place, step in enumerate(range(cutoff - context, cutoff + horizon)):
+        if 0 <= step < length:
+            found[:N_FUTURE, place] = encoded.values[:N_FUTURE, begin + step]
+            if step < min(known, cutoff):
+                found[N_FUTURE:, place] = encoded.values[N_FUTURE:, begin + step]
+        elif length <= step < length + COMING:
+            found[:N_FUTURE, place] = encoded.coming[:, series, step - length]
+    return found
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 40)), min_size=1, max_size=6),
+    st.integers(1, 12),
+    st.integers(1, 6),
+    st.integers(0, 5),
+)
+def test_covariates_of_windows_are_those_of_a_loop(
+    windows: list[tuple[int, int]], context: int, horizon: int, held_out: int
+) -> None:
+    panel = make_panel()
+    encoded, known = encode(panel), np.maximum(LENGTHS - held_out, 0)
+    source = with_covariates(panel, encoded, context, horizon, known)
+    series, cutoffs = torch.tensor(windows).T
+    batch = source.gather(series, cutoffs)
+    assert batch.covariates is not None
+    assert batch.covariates_observed is not None
+    assert batch.static is not None
+    assert (batch.covariates[~batch.covariates_observed] == 0).all()
+    values = torch.where(batch.covariates_observed, batch.covariates, torch.nan)
+    for number, window in enumerate(windows):
+        expected = covariates_slowly(panel, encoded, window, (context, horizon), known[window[0]])
+        np.testing.assert_array_equal(values[number], expected)
+        static = np.nan_to_num(encoded.static[:, window[0]])
+        np.testing.assert_array_equal(batch.static[number], static)
+
+
+def test_the_past_only_is_not_known_after_the_cutoff_and_the_future_is() -> None:
+    panel = make_panel(missing=0.0)
+    encoded = encode(panel)
+    later = encoded.values.copy()
+    later[:, panel.offsets[2] + 20 :] += 100
+    series, cutoffs = torch.tensor([2]), torch.tensor([20])
+    one, other = (
+        with_covariates(panel, replace(encoded, values=values), 10, 5, LENGTHS)
+        .gather(series, cutoffs)
+        .covariates
+        for values in (encoded.values, later)
+    )
+    assert one is not None
+    assert other is not None
+    assert torch.equal(one[:, N_FUTURE:], other[:, N_FUTURE:])
+    assert torch.equal(one[:, :, :10], other[:, :, :10])
+    assert not torch.equal(one[:, :N_FUTURE, 10:], other[:, :N_FUTURE, 10:])
+
+
+def test_covariates_of_series_without_a_step_are_unknown() -> None:
+    empty = make_panel(np.array([0]))
+    encoded = EncodedCovariates(
+        values=np.empty((3, 0), np.float32),
+        coming=np.ones((2, 1, 4), np.float32),
+        static=np.ones((0, 1), np.float32),
+    )
+    batch = with_covariates(empty, encoded, 3, 4, empty.lengths).gather(
+        torch.tensor([0]), torch.tensor([0])
+    )
+    assert batch.covariates_observed is not None
+    assert not batch.covariates_observed[:, :, :3].any()
+    assert batch.covariates_observed[0, :2, 3:].all()
+
+
+def test_windows_are_measured_by_the_scale_of_their_series() -> None:
+    panel = make_panel()
+    scale = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
+    source = replace(WindowSource.of(panel, 3, 2), series_scale=scale)
+    batch = source.gather(torch.tensor([2, 0, 2]), torch.tensor([5, 3, 9]))
+    assert batch.series_scale is not None
+    assert batch.series_scale.tolist() == [[[5.0], [6.0]], [[1.0], [2.0]], [[5.0], [6.0]]]
+    assert (
+        WindowSource.of(panel, 3, 2).gather(torch.tensor([0]), torch.tensor([3])).series_scale
+        is None
+    )

@@ -29,14 +29,32 @@ _TARGET_NAMES = ("y", "target")
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """What the caller said about the columns; None is found by itself."""
+    """What the caller said about the columns; None is found by itself.
+
+    Attributes:
+        id_col, time_col: the columns' names.
+        target_col: its name, or the names of several that are forecast together.
+        freq: the step between times.
+        past_covariates, future_covariates: columns along time.
+        static_covariates: columns of one value per series.
+        levels: the levels of the categorical covariates, where they are known already; covariates
+            that are not among them are numbers then. None finds out.
+    """
 
     id_col: str | None = None
     time_col: str | None = None
-    target_col: str | None = None
+    target_col: str | Sequence[str] | None = None
     freq: str | Frequency | None = None
     past_covariates: Sequence[str] = ()
     future_covariates: Sequence[str] = ()
+    static_covariates: Sequence[str] = ()
+    levels: Mapping[str, tuple[object, ...]] | None = None
+
+    @property
+    def variates(self) -> tuple[str, ...]:
+        """The names of several targets; none where there is one."""
+        several = self.target_col is not None and not isinstance(self.target_col, str)
+        return tuple(self.target_col or ()) if several else ()
 
 
 def read_panel(data: Any, schema: Schema) -> tuple[Panel, Layout]:
@@ -56,8 +74,9 @@ def read_panel(data: Any, schema: Schema) -> tuple[Panel, Layout]:
         return _read_long(nw.from_native(data), schema)
     if not isinstance(data, pd.DataFrame) and (frame := _eager_frame(data)) is not None:
         return _read_long(frame, schema)
-    for parameter in ("past_covariates", "future_covariates"):
-        if names := getattr(schema, parameter):
+    for parameter in ("past_covariates", "future_covariates", "target_col"):
+        names = schema.variates if parameter == "target_col" else getattr(schema, parameter)
+        if names:
             raise ValueError(
                 f"{parameter}={list(names)} are columns of a long frame; pass one row per series "
                 f"and time instead of {type(data).__name__}"
@@ -111,7 +130,11 @@ def _read_long(frame: nw.DataFrame, schema: Schema) -> tuple[Panel, Layout]:
     columns = list(frame.columns)
     id_col = _find(columns, schema.id_col, _ID_NAMES, "id_col", required=False)
     time_col = _find(columns, schema.time_col, _TIME_NAMES, "time_col")
-    target_col = _find(columns, schema.target_col, _TARGET_NAMES, "target_col")
+    targets = [
+        _find(columns, name, _TARGET_NAMES, "target_col")
+        for name in schema.variates or (_single(schema.target_col),)
+    ]
+    _refuse_two_roles([id_col, time_col, *targets], schema)
     series, ids = _factorize(frame, id_col)
 
     def where(row: int) -> str:
@@ -121,17 +144,16 @@ def _read_long(frame: nw.DataFrame, schema: Schema) -> tuple[Panel, Layout]:
         series=series,
         ids=ids,
         times=read_times(_plain(frame[time_col]), time_col, where),
-        target=read_numbers(_plain(frame[target_col]), target_col, where),
-        past_covariates=_read_covariates(frame, schema.past_covariates, "past_covariates", where),
-        future_covariates=_read_covariates(
-            frame, schema.future_covariates, "future_covariates", where
-        ),
+        target=np.stack([read_numbers(_plain(frame[name]), name, where) for name in targets]),
+        past_covariates=_read_covariates(frame, schema, "past_covariates", where),
+        future_covariates=_read_covariates(frame, schema, "future_covariates", where),
     )
     panel, order, times = build_panel(rows, schema.freq)
     return panel, Layout(
         id_col=id_col,
         time_col=time_col,
-        target_col=target_col,
+        target_col=targets[0] if not schema.variates else _target_name(id_col),
+        variates=schema.variates,
         order=order,
         backend=frame.implementation,
         id_type=column_type(frame[id_col]) if id_col else None,
@@ -139,6 +161,28 @@ def _read_long(frame: nw.DataFrame, schema: Schema) -> tuple[Panel, Layout]:
         zone=times.zone,
         wall=times.wall,
     )
+
+
+def _single(name: str | Sequence[str] | None) -> str | None:
+    if name is None or isinstance(name, str):
+        return name
+    raise ValueError("target_col=[] names no column; name one or more, or leave it out")
+
+
+def _refuse_two_roles(taken: list[str | None], schema: Schema) -> None:
+    """Raise a ValueError for a column that is named for two things."""
+    names = [name for name in taken if name is not None]
+    names += [*schema.past_covariates, *schema.future_covariates]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(
+            f"column {twice!r} is named twice among ids, times, targets and covariates; a column "
+            "has one role"
+        )
+
+
+def _target_name(id_col: str | None) -> str:
+    """Return what values of several targets are called together."""
+    return _TARGET_NAMES[_ID_NAMES.index(id_col)] if id_col in _ID_NAMES else _TARGET_NAMES[0]
 
 
 def _find(
@@ -184,17 +228,20 @@ def _plain(column: nw.Series) -> Any:
 
 
 def _read_covariates(
-    frame: nw.DataFrame, names: Sequence[str], parameter: str, where: Any
+    frame: nw.DataFrame, schema: Schema, parameter: str, where: Any
 ) -> Covariates | None:
     """Return columns by row, numbers as they are and everything else as categories."""
+    names = tuple(getattr(schema, parameter))
     if not names:
         return None
     values, levels = [], {}
     for name in names:
         _find(list(frame.columns), name, (), parameter)
-        if frame[name].dtype.is_numeric() or frame[name].dtype == nw.Boolean:
-            values.append(read_numbers(_plain(frame[name]), name, where))
-        else:
-            codes, levels[name] = encode_categories(_plain(frame[name]), None)
+        numeric = frame[name].dtype.is_numeric() or frame[name].dtype == nw.Boolean
+        known = None if schema.levels is None else schema.levels.get(name)
+        if known is not None or (schema.levels is None and not numeric):
+            codes, levels[name] = encode_categories(_plain(frame[name]), known)
             values.append(codes)
-    return Covariates(names=tuple(names), values=np.stack(values), levels=levels)
+        else:
+            values.append(read_numbers(_plain(frame[name]), name, where))
+    return Covariates(names=names, values=np.stack(values), levels=levels)

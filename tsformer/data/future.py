@@ -46,15 +46,18 @@ def read_future(
     if lacking:
         raise ValueError(f"future_df lacks the columns {lacking}; it has {frame.columns}")
     frame = _as_numbers(frame.select(keys + names), panel.future_covariates)
+    marker = "_".join(frame.columns)  # a name that none of them has
     named = replace(
         schema,
         id_col=layout.id_col,
         time_col=layout.time_col,
-        target_col=layout.target_col,
+        target_col=marker,
         freq=panel.freq,
+        past_covariates=(),
+        levels=None,
     )
     # the target says which steps have a row
-    rows = frame.with_columns(nw.lit(0.0).alias(layout.target_col)).to_native()
+    rows = frame.with_columns(nw.lit(0.0).alias(marker)).to_native()
     later, later_layout = read_panel(rows, named)
     if (layout.zone is None) != (later_layout.zone is None):
         raise ValueError(

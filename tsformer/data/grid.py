@@ -26,7 +26,7 @@ class Rows:
         series: `[n]`, the number of the series in `ids`.
         ids: `[S]`, the names of the series in order of first appearance.
         times: `[n]` time stamps.
-        target: `[n]`, float64, NaN = missing.
+        target: `[n]`, or `[C, n]` of several variates, float64, NaN = missing.
         past_covariates, future_covariates: `[K, n]` numbers by row.
     """
 
@@ -85,7 +85,7 @@ def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.nda
         return covariates and replace(covariates, values=scatter(covariates.values))
 
     panel = Panel(
-        values=scatter(rows.target[None]),
+        values=scatter(np.atleast_2d(rows.target)),
         offsets=offsets,
         ids=rows.ids[np.argsort(rank)],
         starts=table.times[begins],

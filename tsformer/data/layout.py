@@ -25,6 +25,8 @@ class Layout:
         id_col: the column of ids; None where there is one series and no ids.
         time_col: the column of times; None where times are the index.
         target_col: the column of values.
+        variates: the columns of values where there are several; answers then have one row for
+            each, named in a column `variate`, and their values are called `target_col`.
         order: `[S]`, numbers in the panel in order of first appearance.
         backend: the kind of frame to answer with.
         id_type, time_type: column types (see `column_type`); None = as they come.
@@ -40,6 +42,7 @@ class Layout:
     time_type: Any = None
     zone: str | None = None
     wall: bool = False
+    variates: tuple[str, ...] = ()
 
     def write(self, ids: np.ndarray, times: np.ndarray, columns: Mapping[str, np.ndarray]) -> Any:
         """Return rows as a frame of the caller's kind.
@@ -87,6 +90,7 @@ class Layout:
         return {
             **{name: getattr(self, name) for name in ("id_col", "time_col", "target_col")},
             **{name: getattr(self, name) for name in ("zone", "wall")},
+            "variates": list(self.variates),
             "backend": self.backend.value,
             "id_type": _type_to_json(self.id_type),
             "time_type": _type_to_json(self.time_type),
@@ -97,7 +101,8 @@ class Layout:
         """Return what `to_json` described."""
         types = {name: _type_from_json(config[name]) for name in ("id_type", "time_type")}
         backend = nw.Implementation(config["backend"])
-        return cls(**{**config, **types, "backend": backend}, order=order)
+        variates = tuple(config.get("variates", ()))
+        return cls(**{**config, **types, "backend": backend, "variates": variates}, order=order)
 
 
 def column_type(column: nw.Series) -> Any:

@@ -26,6 +26,9 @@ class Covariates:
     values: np.ndarray
     levels: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        assert len(self.values) == len(self.names)
+
     def take(self, positions: np.ndarray) -> Covariates:
         """Return the same covariates at these positions of the last axis."""
         return replace(self, values=self.values[:, positions])
@@ -63,9 +66,20 @@ class Panel:
         return len(self.ids)
 
     @property
+    def n_variates(self) -> int:
+        """C, the variates of each series."""
+        return self.values.shape[0]
+
+    @property
     def lengths(self) -> np.ndarray:
         """`[S]`, steps of each series, missing ones included."""
         return np.diff(self.offsets)
+
+    @property
+    def levels(self) -> dict[str, tuple[object, ...]]:
+        """The levels of all categorical covariates, by name."""
+        kinds = (self.past_covariates, self.future_covariates, self.static_covariates)
+        return {name: known for kind in kinds if kind for name, known in kind.levels.items()}
 
     @property
     def known_counts(self) -> np.ndarray:
@@ -98,7 +112,10 @@ class Panel:
         return kept._at(positions, end - begin, self.freq.times(self.starts, begin))
 
     def cut(self, lengths: np.ndarray, horizon: int) -> Panel:
-        """Return the first `lengths` steps of every series, and the covariates that come then."""
+        """Return the first `lengths` steps of every series, and the covariates that come then.
+
+        Assumes that every series has `horizon` more steps.
+        """
         earlier = self.head(lengths)
         if self.future_covariates is None:
             return earlier
@@ -125,6 +142,40 @@ class Panel:
         )
         return chosen._at(positions, self.lengths[numbers], self.starts[numbers])
 
+    def univariate(self) -> Panel:
+        """Return every variate as a series of its own, named as its series was.
+
+        Those of one series stand together, in their order; each keeps the series' covariates.
+        """
+        n_variates = self.n_variates
+        if n_variates == 1:
+            return self
+        rows = np.repeat(np.arange(len(self)), n_variates)
+        lengths = self.lengths[rows]
+        positions = ragged_ranges(self.offsets[:-1][rows], lengths)
+        variates = np.repeat(np.tile(np.arange(n_variates), len(self)), lengths)
+        apart = replace(
+            self,
+            ids=self.ids[rows],
+            static_covariates=self.static_covariates and self.static_covariates.take(rows),
+            coming=None if self.coming is None else self.coming[:, rows],
+        )._at(positions, lengths, self.starts[rows])
+        return replace(apart, values=self.values[variates, positions][None])
+
+    def joined(self) -> Panel | None:
+        """Return all series as the variates of one, or None where they do not run side by side."""
+        side_by_side = (self.lengths == self.lengths[0]) & (self.starts == self.starts[0])
+        if self.n_variates > 1 or not side_by_side.all():
+            return None
+        values = self.values.reshape(len(self), -1)
+        return Panel(
+            values=values,
+            offsets=np.array([0, values.shape[1]]),
+            ids=self.ids[:1],
+            starts=self.starts[:1],
+            freq=self.freq,
+        )
+
     def _at(self, positions: np.ndarray, lengths: np.ndarray, starts: np.ndarray) -> Panel:
         return replace(
             self,
@@ -143,86 +194,8 @@ def ragged_ranges(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.arange(total) + np.repeat(begins - (ends - lengths), lengths)
 
 
-def concatenate(earlier: Panel, later: Panel) -> Panel:
-    """Return `later`, each series preceded by what `earlier` knows of the same id before it.
-
-    Where both have a value for a step, the later panel's counts unless it is missing; what
-    `earlier` has after the later panel's end is left out. So are series of `earlier` that `later`
-    lacks, and covariates along time.
-
-    Raises:
-        ValueError: where the frequencies differ or a series' times do not fit on one grid.
-    """
-    joined = _join(earlier, later)
-    before, _ = joined.freq.index(joined.starts, later.starts)
-    return joined.head(before + later.lengths)
-
-
-def extend(earlier: Panel, later: Panel) -> Panel:
-    """Return the series of both panels, and all steps of those they have in common.
-
-    Where both have a value for a step, the later panel's counts unless it is missing. Ordered by
-    id; covariates are left out.
-    """
-    names = set(later.ids.tolist())
-    others = earlier.select([n for n, name in enumerate(earlier.ids) if name not in names])
-    joined = _join(earlier, later)
-    both = Panel(
-        values=np.concatenate([others.values, joined.values], axis=1),
-        offsets=np.r_[others.offsets, others.offsets[-1] + joined.offsets[1:]],
-        ids=np.concatenate([others.ids, joined.ids]),
-        starts=np.concatenate([others.starts, joined.starts]),
-        freq=later.freq,
-    )
-    return both.select(np.argsort(sort_keys(both.ids), kind="stable"))
-
-
 def sort_keys(ids: np.ndarray) -> np.ndarray:
     """Return what ids are ordered by: themselves, or type and text where types are mixed."""
     if ids.dtype == object and len({type(name) for name in ids}) > 1:
         return np.array([f"{type(name).__name__} {name}" for name in ids], dtype=object)
     return ids
-
-
-def _join(earlier: Panel, later: Panel) -> Panel:
-    """Return the series of `later`, with all steps that either panel has of them."""
-    if earlier.freq.unit != later.freq.unit or earlier.freq.step != later.freq.step:
-        raise ValueError(
-            f"freq {later.freq.alias or later.freq.step!r} of the new data is not the fitted "
-            f"{earlier.freq.alias or earlier.freq.step!r}"
-        )
-    known = {name: number for number, name in enumerate(earlier.ids)}
-    pieces, starts = [], []
-    for number, name in enumerate(later.ids):
-        start, values = later.starts[number], later.series(number)
-        if name in known:
-            start, values = _join_series(earlier, known[name], later, number)
-        starts.append(start)
-        pieces.append(values)
-    lengths = [piece.shape[1] for piece in pieces]
-    return replace(
-        later,
-        values=np.concatenate(pieces, axis=1),
-        offsets=np.r_[0, np.cumsum(lengths)],
-        starts=np.array(starts, dtype=later.starts.dtype),
-        past_covariates=None,
-        future_covariates=None,
-    )
-
-
-def _join_series(earlier: Panel, old: int, later: Panel, new: int) -> tuple[np.generic, np.ndarray]:
-    """Return start and values of one series known from both panels."""
-    past, recent = earlier.series(old), later.series(new)
-    begins = np.array([earlier.starts[old], later.starts[new]])
-    start = begins.min()
-    positions, exact = later.freq.index(np.repeat(start, 2), begins)
-    if not exact.all():
-        raise ValueError(
-            f"series {later.ids[new]!r}: the new data begin at {begins[1]}, which is not on the "
-            f"grid of the fitted data, which begin at {begins[0]}"
-        )
-    ends = positions + np.array([past.shape[1], recent.shape[1]])
-    joined = np.full((past.shape[0], ends.max()), np.nan, dtype=np.float32)
-    for values, begin, end in zip((past, recent), positions, ends, strict=True):
-        np.copyto(joined[:, begin:end], values, where=np.isfinite(values))
-    return start, joined

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tsformer.data.encoding import EncodedCovariates
 from tsformer.data.panel import Panel
 from tsformer.types import Batch
 
@@ -28,6 +29,8 @@ class WindowSource:
         begins, ends: `[S]`, where each series begins and ends; beyond, everything is missing.
         context_length: steps of context in each window.
         horizon: steps of future in each window; 0 in prediction.
+        covariates: what goes with the target; None without any.
+        series_scale: `[S, C]`, see `Batch`; None where losses do not need it.
     """
 
     values: Tensor
@@ -35,6 +38,8 @@ class WindowSource:
     ends: Tensor
     context_length: int
     horizon: int
+    covariates: CovariateSource | None = None
+    series_scale: Tensor | None = None
 
     @classmethod
     def of(
@@ -76,12 +81,81 @@ class WindowSource:
         windows = torch.where(observed, windows, 0.0)
         past = slice(0, self.context_length)
         future = slice(self.context_length, None)
-        return Batch(
+        batch = Batch(
             target=windows[:, :, past],
             observed=observed[:, :, past],
             future=windows[:, :, future] if self.horizon else None,
             future_observed=observed[:, :, future] if self.horizon else None,
             series=series,
+            series_scale=None if self.series_scale is None else self.series_scale[series, :, None],
+        )
+        if self.covariates is None:
+            return batch
+        return self.covariates.join(batch, begin, end, begin + cutoffs[:, None])
+
+
+@dataclass(frozen=True, kw_only=True)
+class CovariateSource:
+    """Encoded covariates as tensors, ready to be cut into windows.
+
+    Attributes:
+        values: `[K, T]`, NaN = unknown; the first `coming.shape[0]` are known in the future.
+        coming: `[K_future, S, H]`, after the last step of each series in `values`.
+        lasts: `[S]`, where each series ends in `values`: what is held out is covered too.
+        static: `[F, S]`, NaN = unknown.
+        horizon: steps of the future that windows cover.
+    """
+
+    values: Tensor
+    coming: Tensor
+    lasts: Tensor
+    static: Tensor
+    horizon: int
+
+    @classmethod
+    def of(cls, panel: Panel, encoded: EncodedCovariates, horizon: int) -> CovariateSource:
+        """Return the covariates of a panel as a source."""
+        values = torch.from_numpy(encoded.values)
+        if values.shape[1] == 0:
+            values = values.new_full((len(values), 1), torch.nan)
+        return cls(
+            values=values,
+            coming=torch.from_numpy(encoded.coming),
+            lasts=torch.from_numpy(panel.offsets[1:]),
+            static=torch.from_numpy(encoded.static),
+            horizon=horizon,
+        )
+
+    def join(self, batch: Batch, begin: Tensor, end: Tensor, cut: Tensor) -> Batch:
+        """Return the batch with its covariates.
+
+        Args:
+            batch: the windows, with their series' numbers.
+            begin, end, cut: `[B, 1]`, where the windows' series begin and end in `values`, and
+                where their contexts end; of the past, nothing is known from `end` on.
+        """
+        assert batch.series is not None
+        context_length = batch.target.shape[-1]
+        steps = torch.arange(-context_length, self.horizon)
+        position = cut + steps
+        last, n_future = self.lasts[batch.series, None], len(self.coming)
+        windows = self.values[:, position.clamp(0, self.values.shape[1] - 1)]  # [K, B, L + H]
+        windows = torch.where((position >= begin) & (position < last), windows, torch.nan)
+        if n_future and self.coming.shape[-1]:
+            beyond = (position - last).clamp(0, self.coming.shape[-1] - 1)
+            later = self.coming[:, batch.series[:, None], beyond]
+            within = (position >= last) & (position - last < self.coming.shape[-1])
+            windows[:n_future] = torch.where(within, later, windows[:n_future])
+        unknown = (steps >= 0) | (position >= end)
+        windows[n_future:] = torch.where(unknown, torch.nan, windows[n_future:])
+        windows = windows.transpose(0, 1)
+        observed = windows.isfinite()
+        static = self.static[:, batch.series].T
+        return replace(
+            batch,
+            covariates=torch.where(observed, windows, 0.0),
+            covariates_observed=observed,
+            static=torch.where(static.isfinite(), static, 0.0),
         )
 
 
