@@ -203,3 +203,102 @@ def test_calibration_bears_quantiles_that_have_shrunk_to_the_median() -> None:
         target = torch.full((60, 1, 5), truth)
         head.calibrate(output, target, scale, torch.ones_like(target, dtype=torch.bool))
         assert 1.0 <= head.stretch.item() <= 4.0
+
+
+COVARIATES = {"n_covariates": 3, "n_static": 2}
+
+
+def make_covariate_model(**changes: object) -> ScaledModel:
+    """Return a model whose covariates matter, too."""
+    model = make_model(**COVARIATES, **changes)
+    for parameter in model.network.parameters():
+        if (parameter == 0).all():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def with_covariates(batch: Batch, unknown: float = 0.3) -> Batch:
+    generator = torch.Generator().manual_seed(2)
+    shape = (len(batch), 3, CONFIG.context_length + CONFIG.horizon)
+    known = torch.rand(shape, generator=generator) >= unknown
+    return replace(
+        batch,
+        covariates=torch.randn(shape, generator=generator) * known,
+        covariates_observed=known,
+        static=torch.randn(len(batch), 2, generator=generator),
+    )
+
+
+@pytest.mark.parametrize("unknown", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("missing", [0.0, 0.4, 1.0])
+def test_covariates_may_be_unknown_and_targets_missing(missing: float, unknown: float) -> None:
+    batch = with_covariates(make_batch(missing=missing), unknown)
+    mean, quantiles = make_covariate_model().predict(batch, LEVELS)
+    assert mean.isfinite().all()
+    assert quantiles.isfinite().all()
+    assert (quantiles.diff(dim=-1) >= 0).all()
+
+
+def test_a_new_model_does_not_heed_covariates() -> None:
+    model, batch = make_model(**COVARIATES), make_batch()
+    few, many = with_covariates(batch, unknown=0.9), with_covariates(batch)
+    assert torch.equal(model.predict(few, LEVELS).mean, model.predict(many, LEVELS).mean)
+
+
+@pytest.mark.parametrize("step", [0, 4])
+def test_covariates_of_the_horizon_change_their_own_step_alone(step: int) -> None:
+    model, batch = make_covariate_model(), with_covariates(make_batch())
+    assert batch.covariates is not None
+    covariates = batch.covariates.clone()
+    covariates[:, :, CONFIG.context_length + step] += 1.0
+    moved = model.predict(replace(batch, covariates=covariates), LEVELS).quantiles
+    changed = (moved != model.predict(batch, LEVELS).quantiles).any(dim=-1)
+    assert torch.equal(changed, (torch.arange(5) == step).expand(3, 2, -1))
+
+
+def test_covariates_of_the_context_and_of_the_series_change_all_steps() -> None:
+    model, batch = make_covariate_model(), with_covariates(make_batch())
+    assert batch.covariates is not None
+    assert batch.static is not None
+    covariates = batch.covariates.clone()
+    covariates[:, :, 7] += 1.0
+    before = model.predict(batch, LEVELS).mean
+    for moved in (replace(batch, covariates=covariates), replace(batch, static=batch.static + 1)):
+        assert (model.predict(moved, LEVELS).mean != before).all()
+
+
+def test_with_covariates_a_forecast_does_not_depend_on_the_rest_of_the_batch() -> None:
+    model, batch = make_covariate_model(), with_covariates(make_batch(missing=0.3))
+    names = ("target", "observed", "covariates", "covariates_observed", "static")
+    alone = Batch(**{name: getattr(batch, name)[1:2] for name in names})
+    torch.testing.assert_close(
+        model.predict(alone, LEVELS).mean, model.predict(batch, LEVELS).mean[1:2]
+    )
+
+
+def test_after_one_step_the_loss_reaches_the_weights_of_covariates() -> None:
+    torch.manual_seed(0)
+    model = patchtst(replace(CONFIG, dropout=0.0, **COVARIATES))  # type: ignore[arg-type]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model.loss(with_covariates(make_batch())).backward()
+        optimizer.step()
+    parts = [*model.network.covariates.parameters(), *model.network.readout.parameters()]
+    assert len(parts) == 6
+    assert all(parameter.grad.abs().sum() > 0 for parameter in parts)
+
+
+def test_what_is_encoded_is_what_the_forecast_is_made_of() -> None:
+    model, batch = make_model(), make_batch(missing=0.6)
+    scaled = replace(batch, target=torch.where(batch.observed, batch.target - 9.0, 0.0))
+    tokens, known = model.network.encode(scaled)
+    assert tokens.shape == (3, 2, CONFIG.n_patches, CONFIG.d_model)
+    padded = torch.cat([batch.observed, batch.observed[..., -1:].expand(-1, -1, 2)], dim=-1)
+    for patch in range(CONFIG.n_patches):  # a patch is known where any of its four steps is
+        assert torch.equal(known[..., patch], padded[..., 2 * patch : 2 * patch + 4].any(dim=-1))
+    assert not known.all()
+    flat = (tokens * known[..., None]).flatten(2)
+    expected = model.network.flatten_head(flat).reshape(3, 2, CONFIG.horizon, -1)
+    torch.testing.assert_close(model.network(scaled), expected)
+    assert model.network.encode(make_batch())[1] is None  # nothing is missing

@@ -45,7 +45,9 @@ def test_evaluation_treats_each_token_by_itself() -> None:
 def test_norms_go_by_name() -> None:
     assert isinstance(make_norm("batch", 4), TokenBatchNorm)
     assert isinstance(make_norm("layer", 4), TokenLayerNorm)
-    with pytest.raises(ValueError, match="norm='group' is unknown; choose 'batch' or 'layer'"):
+    with pytest.raises(
+        ValueError, match="norm='group' is unknown; choose 'batch', 'layer' or 'rms'"
+    ):
         make_norm("group", 4)
 
 

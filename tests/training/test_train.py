@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tsformer.data.windows import Windows
+from tsformer.training.module import Watch
 from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.training.train import train
 from tsformer.types import Batch
@@ -20,7 +21,14 @@ from tsformer.types import Batch
 Both = tuple[Windows, Windows]
 
 
-def fit(model: nn.Module, windows: Both, *, seed: int = 0, **settings: Any) -> TrainingReport:
+def fit(
+    model: nn.Module,
+    windows: Both,
+    *,
+    seed: int = 0,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> TrainingReport:
     training, validation = windows
     return train(
         model,
@@ -28,6 +36,7 @@ def fit(model: nn.Module, windows: Both, *, seed: int = 0, **settings: Any) -> T
         validation=validation,
         settings=TrainingSettings(**{"batch_size": 8, **settings}),
         seed=seed,
+        watch=watch,
     )
 
 
@@ -266,3 +275,55 @@ def test_loggers_keep_their_level_when_training_fails(windows: Both) -> None:
     with pytest.raises(RuntimeError, match="broken"):
         fit(Broken(1), windows, max_steps=3)
     assert logger.level == logging.INFO
+
+
+def test_a_watch_sees_at_each_look_the_network_that_was_looked_at(
+    make_model: Any, windows: Both
+) -> None:
+    everything = windows[1].batch(torch.arange(len(windows[1])))
+    shown: list[tuple[float, float, bool]] = []
+
+    def watch(done: float, model: nn.Module) -> None:
+        judged = copy.deepcopy(model)
+        shown.append((done, judged.loss(everything).item(), model.training))
+
+    report = fit(make_model(), windows, watch=watch, max_steps=12, validations=4, patience=None)
+    assert [done for done, _, _ in shown] == [0.25, 0.5, 0.75, 1.0]
+    assert [loss for _, loss, _ in shown] == pytest.approx([loss for _, loss in report.history])
+    assert not any(training for _, _, training in shown)
+
+
+def test_a_watch_leaves_training_as_it_is(make_model: Any, windows: Both) -> None:
+    one, watched = make_model(), make_model()
+    fit(one, windows, max_steps=9)
+    fit(watched, windows, watch=lambda done, model: None, max_steps=9)
+    assert states_equal(one, watched)
+
+
+def test_without_held_out_windows_a_watch_is_not_called(
+    make_model: Any, windows: Both, no_windows: Windows
+) -> None:
+    shown: list[float] = []
+    data = (windows[0], no_windows)
+    fit(make_model(), data, watch=lambda done, _: shown.append(done), max_steps=3)
+    assert shown == []
+
+
+def test_what_a_watch_raises_ends_training_and_reaches_the_caller(
+    make_model: Any, windows: Both
+) -> None:
+    class Enough(Exception):
+        pass
+
+    def watch(done: float, model: nn.Module) -> None:
+        if done >= 0.5:
+            raise Enough
+
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    model, level = make_model(), logging.getLogger("lightning.pytorch").level
+    with pytest.raises(Enough):
+        fit(model, windows, watch=watch, max_steps=8)
+    assert len(model.seen) == 4
+    assert torch.equal(state, torch.get_rng_state())
+    assert logging.getLogger("lightning.pytorch").level == level

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from tsformer.nn.feed_forward import GatedFeedForward
 from tsformer.nn.rotary import Rotary
 
 
@@ -145,20 +146,6 @@ class CausalAttention(nn.Module):
         heads = self.query_key_value(tokens).unflatten(-1, (3, self.n_heads, -1))
         query, key, value = heads.permute(2, 0, 3, 1, 4)  # each [B, heads, N, d_head]
         return self.rotary(query, positions), self.rotary(key, positions), value
-
-
-class GatedFeedForward(nn.Module):
-    """Two layers whose hidden features are gated (SwiGLU, Shazeer 2020)."""
-
-    def __init__(self, d_model: int, d_ff: int) -> None:
-        super().__init__()
-        self.gate_and_input = nn.Linear(d_model, 2 * d_ff, bias=False)
-        self.output = nn.Linear(d_ff, d_model, bias=False)
-
-    def forward(self, tokens: Float[Tensor, "*axes D"]) -> Float[Tensor, "*axes D"]:
-        """Return new features of each token."""
-        gate, hidden = self.gate_and_input(tokens).chunk(2, dim=-1)
-        return self.output(F.silu(gate) * hidden)
 
 
 class Block(nn.Module):

@@ -3,17 +3,18 @@
 Each series is normalised by itself, cut into overlapping patches, and read by a transformer
 encoder; a linear map of all its tokens is the forecast. Variates share the weights and do not see
 each other (channel independence). Left out is the authors' residual attention, which adds each
-layer's attention scores to the next one's.
+layer's attention scores to the next one's; added are covariates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsformer.models.scaled import ScaledModel
+from tsformer.nn.covariates import CovariateEmbedding, CovariateReadout
 from tsformer.nn.encoder import Encoder
 from tsformer.nn.heads import make_head
 from tsformer.nn.patching import PatchEmbedding, patch_count
@@ -38,6 +39,8 @@ class PatchTSTConfig:
     d_ff: int = 128
     dropout: float = 0.2
     norm: str = "batch"
+    n_covariates: int = 0
+    n_static: int = 0
     head: str = "quantile"
     levels: tuple[float, ...] = ()
 
@@ -66,6 +69,9 @@ class PatchTSTConfig:
 class PatchTSTNetwork(nn.Module):
     """The network between normalisation and head."""
 
+    # what belongs to one horizon, head and set of covariates, not to all series alike
+    task_parts: tuple[str, ...] = ("flatten_head", "readout", "covariates")
+
     def __init__(self, config: PatchTSTConfig, output_size: int) -> None:
         super().__init__()
         self.horizon = config.horizon
@@ -75,6 +81,13 @@ class PatchTSTNetwork(nn.Module):
             config.stride,
             config.d_model,
             config.dropout,
+        )
+        self.covariates = CovariateEmbedding(
+            config.n_covariates,
+            config.n_static,
+            patch_length=config.patch_length,
+            stride=config.stride,
+            d_model=config.d_model,
         )
         self.encoder = Encoder(
             config.d_model,
@@ -90,17 +103,29 @@ class PatchTSTNetwork(nn.Module):
         # Untrained, it forecasts the window's mean, as uncertain as the window is wide.
         nn.init.zeros_(self.flatten_head.weight)
         nn.init.zeros_(self.flatten_head.bias)
+        self.readout = None
+        if config.n_covariates:
+            self.readout = CovariateReadout(
+                config.n_covariates, d_model=config.d_model, output_size=output_size
+            )
+
+    def encode(self, batch: Batch) -> tuple[Float[Tensor, "B C N D"], Bool[Tensor, "B C N"] | None]:
+        """Return the encoder's tokens, and True for those with something known (None: all)."""
+        tokens, known = self.embedding(batch.target, batch.observed)
+        tokens = tokens + self.covariates(batch)
+        flat_known = None if known is None else known.flatten(0, 1)
+        encoded = self.encoder(tokens.flatten(0, 1), flat_known)  # [B * C, N, D]
+        return encoded.unflatten(0, tokens.shape[:2]), known
 
     def forward(self, batch: Batch) -> Float[Tensor, "B C H K"]:
         """Return the head's parameters; `batch.target` is scaled."""
-        tokens, known = self.embedding(batch.target, batch.observed)
-        n_batch, n_variates = tokens.shape[:2]
-        flat_known = None if known is None else known.flatten(0, 1)
-        encoded = self.encoder(tokens.flatten(0, 1), flat_known)  # [B * C, N, D]
-        if flat_known is not None:
-            encoded = encoded * flat_known[..., None]
-        output = self.flatten_head(encoded.flatten(1))
-        return output.reshape(n_batch, n_variates, self.horizon, -1)
+        encoded, known = self.encode(batch)
+        if known is not None:
+            encoded = encoded * known[..., None]
+        output = self.flatten_head(encoded.flatten(2)).unflatten(-1, (self.horizon, -1))
+        if self.readout is None:
+            return output
+        return output + self.readout(batch, encoded.mean(dim=2))
 
 
 def patchtst(config: PatchTSTConfig) -> ScaledModel:

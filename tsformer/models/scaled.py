@@ -52,6 +52,9 @@ class ScaledModel(nn.Module):
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean loss over the future values that are known.
 
+        Errors count in units of the window's deviation or, where the batch has `series_scale`, in
+        those of the whole series: then a calm window weighs less than a lively one.
+
         Raises:
             ValueError: for a batch without a future.
         """
@@ -61,6 +64,8 @@ class ScaledModel(nn.Module):
         counts = batch.future_observed & (scale.scale > 0)
         target = torch.where(counts, batch.future, scale.loc)
         losses = torch.where(counts, self.head.loss(output, target, scale), 0.0)
+        if batch.series_scale is not None:
+            losses = losses * (scale.scale / batch.series_scale) ** self.head.loss_power
         return losses.sum() / counts.sum().clamp(min=1)
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:

@@ -45,6 +45,16 @@ class TokenLayerNorm(nn.LayerNorm):
         return super().forward(tokens)
 
 
+class TokenRMSNorm(nn.RMSNorm):
+    """Root mean square normalisation (Zhang & Sennrich 2019) with the same signature."""
+
+    def forward(
+        self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "B N D"]:
+        """Return each token divided by the root mean square of its own features."""
+        return super().forward(tokens)
+
+
 def make_norm(norm: str, d_model: int) -> nn.Module:
     """Return the normalisation of this name.
 
@@ -55,7 +65,9 @@ def make_norm(norm: str, d_model: int) -> nn.Module:
         return TokenBatchNorm(d_model)
     if norm == "layer":
         return TokenLayerNorm(d_model)
-    raise ValueError(f"norm={norm!r} is unknown; choose 'batch' or 'layer'")
+    if norm == "rms":
+        return TokenRMSNorm(d_model)
+    raise ValueError(f"norm={norm!r} is unknown; choose 'batch', 'layer' or 'rms'")
 
 
 class EncoderLayer(nn.Module):

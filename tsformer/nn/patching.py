@@ -26,14 +26,21 @@ def patch(values: Tensor, patch_length: int, stride: int) -> Tensor:
 
 
 class PatchEmbedding(nn.Module):
-    """Patches of the scaled series as vectors, plus learned positions.
+    """Patches of the scaled series as vectors, plus learned positions unless left out.
 
     Which steps of a patch are missing enters through a projection of its own without a bias, so
     that on complete data this is the published embedding.
     """
 
     def __init__(
-        self, context_length: int, patch_length: int, stride: int, d_model: int, dropout: float
+        self,
+        context_length: int,
+        patch_length: int,
+        stride: int,
+        d_model: int,
+        dropout: float,
+        *,
+        positions: bool = True,
     ) -> None:
         super().__init__()
         self.patch_length = patch_length
@@ -41,7 +48,8 @@ class PatchEmbedding(nn.Module):
         self.value_projection = nn.Linear(patch_length, d_model)
         self.missing_projection = nn.Linear(patch_length, d_model, bias=False)
         n_patches = patch_count(context_length, patch_length, stride)
-        self.position = nn.Parameter(torch.empty(n_patches, d_model).uniform_(-0.02, 0.02))
+        position = torch.empty(n_patches, d_model).uniform_(-0.02, 0.02)
+        self.position = nn.Parameter(position) if positions else None
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -52,8 +60,10 @@ class PatchEmbedding(nn.Module):
         The second is None where nothing is missing, which spares the network all masking.
         """
         tokens = self.value_projection(patch(z, self.patch_length, self.stride))
+        if self.position is not None:
+            tokens = tokens + self.position
         if bool(observed.all()):
-            return self.dropout(tokens + self.position), None
+            return self.dropout(tokens), None
         known = patch(observed, self.patch_length, self.stride)
         tokens = tokens + self.missing_projection((~known).to(z.dtype))
-        return self.dropout(tokens + self.position), known.any(dim=-1)
+        return self.dropout(tokens), known.any(dim=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,6 +16,8 @@ from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.types import Batch
 
 VALIDATION_BATCH = 256
+
+Watch = Callable[[float, nn.Module], None]  # share of the steps taken, and the network
 
 
 class TrainingModule(pl.LightningModule):
@@ -157,3 +160,14 @@ class KeepBest(pl.Callback):
         """Restore the best weights."""
         if self.weights is not None:
             pl_module.load_state_dict(self.weights)
+
+
+class Watched(pl.Callback):
+    """Shows the network to a function at each look; training ends when that raises."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Tell what share of the steps is taken."""
+        self.watch(trainer.global_step / pl_module.total_steps, pl_module.model)

@@ -16,7 +16,14 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
 from tsformer.data.windows import Windows
-from tsformer.training.module import AverageWeights, KeepBest, TrainingModule, WindowData
+from tsformer.training.module import (
+    AverageWeights,
+    KeepBest,
+    TrainingModule,
+    Watch,
+    Watched,
+    WindowData,
+)
 from tsformer.training.settings import TrainingReport, TrainingSettings
 
 
@@ -27,6 +34,7 @@ def train(
     validation: Windows,
     settings: TrainingSettings,
     seed: int,
+    watch: Watch | None = None,
 ) -> TrainingReport:
     """Train `model` in place, leave it with its best weights in evaluation mode, and report.
 
@@ -39,6 +47,9 @@ def train(
         validation: windows held out; may be none, then the last weights are kept.
         settings: see `TrainingSettings`.
         seed: of the windows that are drawn, and of dropout.
+        watch: called at each look at the held out windows with the share of the steps taken and
+            the model, in evaluation mode on the device it is trained on, its weights the average.
+            What it raises ends training and reaches the caller; it may not change the model.
     """
     began = time.perf_counter()
     total_steps = _total_steps(settings, len(training))
@@ -48,7 +59,8 @@ def train(
     data = WindowData(training, validation, settings, seed)
     with _quiet(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        trainer = _trainer(settings, total_steps, report, validated)
+        callbacks = _callbacks(settings, report if validated else None, watch)
+        trainer = _trainer(settings, total_steps, callbacks, validated)
         try:
             trainer.fit(module, datamodule=data)
         except SystemExit as error:  # so Lightning answers Ctrl-C, which would end the program
@@ -69,16 +81,25 @@ def _total_steps(settings: TrainingSettings, n_windows: int) -> int:
     return min(settings.max_steps, settings.max_epochs * per_epoch)
 
 
-def _trainer(
-    settings: TrainingSettings, total_steps: int, report: TrainingReport, validated: bool
-) -> pl.Trainer:
+def _callbacks(
+    settings: TrainingSettings, report: TrainingReport | None, watch: Watch | None
+) -> list[pl.Callback]:
+    """Return what happens as training goes; `report` is None where nothing is held out."""
     callbacks: list[pl.Callback] = []
-    if validated:
+    if report is not None:
         callbacks.append(KeepBest(report))
         if settings.patience is not None:
             callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
+        if watch is not None:
+            callbacks.append(Watched(watch))
     if settings.averaging:
         callbacks.append(AverageWeights(settings.averaging))  # last: the others see the average
+    return callbacks
+
+
+def _trainer(
+    settings: TrainingSettings, total_steps: int, callbacks: list[pl.Callback], validated: bool
+) -> pl.Trainer:
     return pl.Trainer(
         max_steps=total_steps,
         max_epochs=-1,

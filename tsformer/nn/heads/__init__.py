@@ -31,6 +31,8 @@ class Head(Protocol):
     """The contract of all heads."""
 
     output_size: int
+    location: int | None  # which of the parameters moves all quantiles alike; None: no such one
+    loss_power: int  # how the loss grows with the unit of the values; 0: not at all
 
     def loss(self, output: Tensor, target: Tensor, scale: Scale) -> Tensor:
         """Return the loss of each step, `[B, C, H]`, for targets in raw units.

@@ -30,6 +30,8 @@ class DistributionHead(nn.Module):
     stay those of counts.
     """
 
+    loss_power = 0
+
     def __init__(self, name: str) -> None:
         super().__init__()
         with warnings.catch_warnings():
@@ -41,6 +43,8 @@ class DistributionHead(nn.Module):
         self.definition: Any = getattr(gluonts_distributions, DISTRIBUTIONS[name])()
         self.sizes = list(self.definition.args_dim.values())
         self.output_size = sum(self.sizes)
+        names = list(self.definition.args_dim)
+        self.location = names.index("loc") if "loc" in names else None
 
     def distribution(self, output: Float[Tensor, "B C H K"], scale: Scale) -> Any:
         """Return the distribution of each step, in raw units."""

@@ -30,11 +30,13 @@ class PointHead(nn.Module):
     """
 
     errors: Tensor
+    location = 0
 
     def __init__(self, loss: str) -> None:
         super().__init__()
         self.elementwise = POINT_LOSSES[loss]
         self.output_size = 1
+        self.loss_power = 2 if loss == "mse" else 1
         self.register_buffer("errors", normal_quantiles(TRAINED_LEVELS))
 
     def loss(

@@ -30,6 +30,7 @@ class QuantileHead(nn.Module):
     shift: Tensor
     level_tensor: Tensor
     stretch: Tensor
+    loss_power = 1
 
     def __init__(self, levels: Sequence[float] = TRAINED_LEVELS) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class QuantileHead(nn.Module):
             raise ValueError(f"levels={list(levels)} must ascend and contain 0.5")
         self.levels = tuple(levels)
         self.output_size = len(self.levels)
-        self.median = self.levels.index(0.5)
+        self.median = self.location = self.levels.index(0.5)
         steps = normal_quantiles(self.levels).diff()
         shift = torch.cat([steps[: self.median], torch.zeros(1), steps[self.median :]])
         shift[shift > 0] = shift[shift > 0].expm1().log()  # softplus(shift) = step
