@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tsformer.data import dataset_info, list_datasets, load_dataset
     from tsformer.forecasters import (
+        DLinearForecaster,
+        ITransformerForecaster,
         LLMForecaster,
+        NLinearForecaster,
         PatchTSTForecaster,
         SeasonalNaiveForecaster,
+        TSFormerForecaster,
         load,
     )
     from tsformer.llm import tokenize_series
@@ -21,9 +25,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "DLinearForecaster": "tsformer.forecasters",
+    "ITransformerForecaster": "tsformer.forecasters",
     "LLMForecaster": "tsformer.forecasters",
+    "NLinearForecaster": "tsformer.forecasters",
     "PatchTSTForecaster": "tsformer.forecasters",
     "SeasonalNaiveForecaster": "tsformer.forecasters",
+    "TSFormerForecaster": "tsformer.forecasters",
     "load": "tsformer.forecasters",
     "dataset_info": "tsformer.data",
     "list_datasets": "tsformer.data",
@@ -32,9 +40,13 @@ _HOME = {
 }
 
 __all__ = [
+    "DLinearForecaster",
+    "ITransformerForecaster",
     "LLMForecaster",
+    "NLinearForecaster",
     "PatchTSTForecaster",
     "SeasonalNaiveForecaster",
+    "TSFormerForecaster",
     "dataset_info",
     "list_datasets",
     "load",

@@ -9,16 +9,42 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsformer.forecasters import LLMForecaster, PatchTSTForecaster, SeasonalNaiveForecaster
+from tsformer.forecasters import (
+    DLinearForecaster,
+    ITransformerForecaster,
+    LLMForecaster,
+    NLinearForecaster,
+    PatchTSTForecaster,
+    SeasonalNaiveForecaster,
+    TSFormerForecaster,
+)
 
 SHARED = {"horizon": 4, "season_length": 4}
 SMALL = {"context_length": 16, "max_steps": 2, "d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 8}
+
+LINEAR = {"context_length": 16, "max_steps": 2}
 
 Make = Callable[..., Any]
 
 
 def _patchtst(**parameters: Any) -> PatchTSTForecaster:
     return PatchTSTForecaster(**{**SHARED, **SMALL, **parameters})
+
+
+def _tsformer(**parameters: Any) -> TSFormerForecaster:
+    return TSFormerForecaster(**{**SHARED, **SMALL, **parameters})
+
+
+def _itransformer(**parameters: Any) -> ITransformerForecaster:
+    return ITransformerForecaster(**{**SHARED, **SMALL, **parameters})
+
+
+def _dlinear(**parameters: Any) -> DLinearForecaster:
+    return DLinearForecaster(**{**SHARED, **LINEAR, **parameters})
+
+
+def _nlinear(**parameters: Any) -> NLinearForecaster:
+    return NLinearForecaster(**{**SHARED, **LINEAR, **parameters})
 
 
 def _llm(**parameters: Any) -> LLMForecaster:
@@ -30,7 +56,9 @@ def _seasonal_naive(**parameters: Any) -> SeasonalNaiveForecaster:
 
 
 @pytest.fixture(
-    scope="session", params=[_patchtst, _seasonal_naive, _llm], ids=["patchtst", "naive", "llm"]
+    scope="session",
+    params=[_patchtst, _tsformer, _itransformer, _dlinear, _nlinear, _seasonal_naive, _llm],
+    ids=["patchtst", "tsformer", "itransformer", "dlinear", "nlinear", "naive", "llm"],
 )
 def make_forecaster(request: pytest.FixtureRequest) -> Make:
     """Return a constructor of each forecaster in turn, with small sizes unless told otherwise."""

@@ -18,7 +18,7 @@ def test_default_sizes_fit_together_for_any_data(
     lengths: np.ndarray, horizon: int, season_length: int
 ) -> None:
     context_length = default_context_length(lengths, horizon, season_length)
-    assert 4 <= context_length <= 2048
+    assert 4 <= context_length <= max(2 * season_length, 720)
     patch_length, stride = default_patches(context_length)
     config = PatchTSTConfig(
         context_length=context_length, horizon=horizon, patch_length=patch_length, stride=stride

@@ -51,10 +51,10 @@ def panel_of(values: np.ndarray) -> Panel:
 
 def test_beyond_the_horizon_a_random_walk_spreads_with_the_root_of_time() -> None:
     mean, quantiles = roll(Gaussian(walks=True), batch_of(torch.full((2, 1, 6), 5.0)), 12, LEVELS)
-    torch.testing.assert_close(mean, torch.full((2, 12), 5.0))
+    torch.testing.assert_close(mean, torch.full((2, 1, 12), 5.0))
     deviation = np.sqrt(np.arange(1, 13))[:, None]
     expected = 5 + deviation * ndtri(np.array(LEVELS))
-    for series in quantiles.numpy():
+    for series in quantiles[:, 0].numpy():
         np.testing.assert_allclose(series[:HORIZON], expected[:HORIZON], rtol=1e-4)
         error = np.abs(series - expected) / deviation
         assert error[:, 1:-1].max() < 0.08
@@ -63,10 +63,10 @@ def test_beyond_the_horizon_a_random_walk_spreads_with_the_root_of_time() -> Non
 
 def test_beyond_the_horizon_white_noise_stays_as_wide_as_it_is() -> None:
     _, quantiles = roll(Gaussian(walks=False), batch_of(torch.zeros(1, 1, 6)), 11, LEVELS)
-    assert quantiles.shape == (1, 11, len(LEVELS))
+    assert quantiles.shape == (1, 1, 11, len(LEVELS))
     expected = np.tile(ndtri(np.array(LEVELS)), (11, 1))
-    np.testing.assert_allclose(quantiles[0, :, 1:-1], expected[:, 1:-1], atol=0.06)
-    np.testing.assert_allclose(quantiles[0], expected, atol=0.1)
+    np.testing.assert_allclose(quantiles[0, 0, :, 1:-1], expected[:, 1:-1], atol=0.06)
+    np.testing.assert_allclose(quantiles[0, 0], expected, atol=0.1)
 
 
 def test_contexts_move_on_by_what_was_forecast() -> None:

@@ -469,7 +469,7 @@ def test_a_model_with_one_way_of_writing_is_written_to_in_this_way() -> None:
         ({"n_examples": -2}, ValueError, "n_examples=-2 must be at least 1"),
         ({"n_examples": 1}, ValueError, "model='ngram' reads numbers only; leave n_examples out"),
         ({"description": "MW"}, ValueError, "reads numbers only; leave description out"),
-        ({"future_covariates": ["y"]}, ValueError, "numbers only; leave future_covariates out"),
+        ({"future_covariates": ["heat"]}, ValueError, "numbers only; leave future_covariates out"),
         ({"future_covariates": "y"}, TypeError, "future_covariates='y' must be a list of names"),
         ({"temperature": -1}, ValueError, "temperature=-1 must not be negative"),
         ({"top_p": 0}, ValueError, "top_p=0 must lie in (0, 1]"),
@@ -487,7 +487,7 @@ def test_a_wrong_parameter_is_named_when_it_is_first_used(
     if "folder" in message:
         pytest.importorskip("transformers")
     with pytest.raises(error, match=re.escape(message)):
-        getattr(quick(**parameters), ask)(frame(a=WAVE))
+        getattr(quick(**parameters), ask)(frame(a=WAVE).assign(heat=1.0))
 
 
 @pytest.mark.parametrize(

@@ -291,10 +291,7 @@ def test_when_the_future_is_not_known_then_the_error_names_columns_series_and_ti
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda f: f.score(frame()), "not known for the steps to come, as in score()"),
         (lambda f: f.predict_panel(), "not known for the steps to come"),
-        (lambda f: f.update(LATER), "update takes no future_covariates=['price', 'sky']"),
-        (lambda f: f.fit(PAST, val_df=LATER), "leave val_df out"),
         (lambda f: f.fit(PAST.drop(columns="sky")), "future_covariates='sky' is not a column"),
         (lambda f: f.fit(WAVES["slow"]), "are columns of a long frame"),
     ],
@@ -307,8 +304,24 @@ def test_what_cannot_be_done_with_covariates_is_refused_and_not_done_without(
         ask(forecaster)
 
 
+def test_score_knows_the_covariates_of_the_last_horizon() -> None:
+    forecaster = with_covariates().fit(PAST)
+    forecaster.score(frame())
+    expected = lines_of("slow", 23, 30) + values_line(WAVES["slow"][23:27])
+    assert forecaster.model.prompt("slow") == expected
+
+
+@pytest.mark.parametrize("later", [LATER, LATER.assign(sky=LATER["sky"].astype("category"))])
+def test_update_moves_the_covariates_on(later: pd.DataFrame) -> None:
+    forecaster = with_covariates().fit(PAST.replace("snow", "sun"))
+    forecaster.update(later.groupby("unique_id").head(2)).predict(future_df=LATER)
+    lines = forecaster.model.prompt("slow").splitlines()
+    assert lines[0] == lines_of("slow", 23, 30).splitlines()[0]
+    assert "snow" not in lines[1]  # what fit never saw is missing
+
+
 def test_a_future_that_no_covariate_asks_for_is_refused() -> None:
-    with pytest.raises(ValueError, match="takes no covariates; leave future_df out"):
+    with pytest.raises(ValueError, match="given no future_covariates=; .* leave future_df out"):
         quick(model=Elsewhere()).fit(PAST).predict(future_df=LATER)
 
 

@@ -118,7 +118,7 @@ def test_wrong_parameters_are_named_by_fit(
         ({"d_ff": None}, TypeError, "d_ff=None must be a whole number"),
         ({"dropout": 1}, ValueError, "dropout=1.0 must be at least 0 and below 1"),
         ({"head": "oracle"}, ValueError, "head='oracle' is unknown; choose one of 'quantile', "),
-        ({"norm": "group"}, ValueError, "norm='group' is unknown; choose 'batch' or 'layer'"),
+        ({"norm": "group"}, ValueError, "norm='group' is unknown; choose 'batch', 'layer' or 'rms'"),
         ({"learning_rate": 0}, ValueError, "learning_rate=0 must be above 0"),
         ({"learning_rate": "fast"}, TypeError, "learning_rate='fast' must be a number"),
         ({"gradient_clip": -1}, ValueError, "gradient_clip=-1 must be above 0"),
@@ -166,8 +166,8 @@ def test_a_single_quantile_needs_no_list(make_forecaster: Make, make_frame: Make
         ({"level": [100]}, ValueError, "level=100 must lie between 0 and 100"),
         ({"level": [0]}, ValueError, "level=0 must lie between 0 and 100"),
         ({"level": [None]}, ValueError, "level=nan must lie between 0 and 100"),
-        ({"future_df": 1}, ValueError, "takes no covariates; leave future_df out"),
-        ({"static_df": 1}, ValueError, "takes no covariates; leave static_df out"),
+        ({"future_df": 1}, ValueError, "was given no future_covariates=; .* leave future_df out"),
+        ({"static_df": 1}, ValueError, "was given no static_covariates=; .* leave static_df out"),
     ],
 )
 def test_wrong_wishes_are_named_by_predict(

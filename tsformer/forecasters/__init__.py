@@ -1,21 +1,36 @@
 """Forecasters: `fit` and `predict` on the data people have."""
 
 from tsformer.forecasters.base import Forecaster
+from tsformer.forecasters.itransformer import ITransformerForecaster
+from tsformer.forecasters.linear import DLinearForecaster, NLinearForecaster
 from tsformer.forecasters.llm import LLMForecaster
 from tsformer.forecasters.patchtst import PatchTSTForecaster
 from tsformer.forecasters.persistence import load
 from tsformer.forecasters.seasonal_naive import SeasonalNaiveForecaster
+from tsformer.forecasters.tsformer import TSFormerForecaster
 
 FORECASTERS = {
     forecaster.__name__: forecaster
-    for forecaster in (LLMForecaster, PatchTSTForecaster, SeasonalNaiveForecaster)
+    for forecaster in (
+        DLinearForecaster,
+        ITransformerForecaster,
+        LLMForecaster,
+        NLinearForecaster,
+        PatchTSTForecaster,
+        SeasonalNaiveForecaster,
+        TSFormerForecaster,
+    )
 }
 
 __all__ = [
     "FORECASTERS",
+    "DLinearForecaster",
     "Forecaster",
+    "ITransformerForecaster",
     "LLMForecaster",
+    "NLinearForecaster",
     "PatchTSTForecaster",
     "SeasonalNaiveForecaster",
+    "TSFormerForecaster",
     "load",
 ]

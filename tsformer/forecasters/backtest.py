@@ -11,7 +11,12 @@ from sklearn.base import clone
 
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
-from tsformer.forecasters.answers import Rows, refuse_shared_names
+from tsformer.forecasters.answers import (
+    Rows,
+    refuse_shared_names,
+    variate_column,
+    variate_rows,
+)
 from tsformer.forecasters.checks import positive_integer, quantile_levels
 from tsformer.forecasters.fallback import forecast_all
 
@@ -90,18 +95,19 @@ def _rows(panel: Panel, layout: Layout, windows: list[Any], horizon: int) -> Row
     series, cutoffs = series[order], cutoffs[order]
     starts = panel.starts[series]
     steps = cutoffs[:, None] + np.arange(horizon)
-    truth = panel.values[0, panel.offsets[:-1][series][:, None] + steps]
-    columns = {
-        "cutoff": np.repeat(panel.freq.times(starts, cutoffs - 1), horizon),
-        layout.target_col: truth.astype(np.float64).reshape(-1),
-    }
+    truth = panel.values[:, panel.offsets[:-1][series][:, None] + steps].transpose(1, 0, 2)
+    n_variates = panel.n_variates
+    columns = {"cutoff": np.repeat(panel.freq.times(starts, cutoffs - 1), n_variates * horizon)}
+    columns |= variate_column(layout, len(series) * n_variates, horizon)
+    columns[layout.target_col] = truth.astype(np.float64).reshape(-1)
     names = [f"{level:g}" for level in windows[0][2].levels]
     keys = [layout.id_col, layout.time_col, layout.target_col]
     refuse_shared_names(keys, ["cutoff", "mean", *names])
-    means = np.concatenate([w[2].mean for w in windows])[order]
+    rows = variate_rows(order, n_variates)
+    means = np.concatenate([w[2].mean for w in windows])[rows]
     columns["mean"] = means.astype(np.float64).reshape(-1)
-    quantiles = np.concatenate([w[2].quantiles for w in windows])[order]
+    quantiles = np.concatenate([w[2].quantiles for w in windows])[rows]
     for number, name in enumerate(names):
         columns[name] = quantiles[:, :, number].astype(np.float64).reshape(-1)
-    times = panel.freq.times(starts[:, None], steps).reshape(-1)
-    return np.repeat(panel.ids[series], horizon), times, columns
+    times = np.repeat(panel.freq.times(starts[:, None], steps)[:, None], n_variates, axis=1)
+    return np.repeat(panel.ids[series], n_variates * horizon), times.reshape(-1), columns

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from tsformer.data.frame import read_panel
+from tsformer.data.frame import Schema, read_panel
 from tsformer.data.future import read_future
+from tsformer.data.joining import known_statics
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
+from tsformer.data.static import read_static
 from tsformer.forecasters.answers import forecast_rows, sample_rows
 from tsformer.forecasters.backtest import Backtest
 from tsformer.forecasters.checks import (
@@ -44,7 +46,13 @@ from tsformer.types import Forecast
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Forecaster(SharedParameters, ABC):
-    """What all forecasters can do."""
+    """What all forecasters can do.
+
+    Several variates of a series come to `_learn`, `_forecast` and `_sample` together where a class
+    sets `_jointly`, else as series of their own.
+    """
+
+    _jointly: ClassVar[bool] = False
 
     @abstractmethod
     def _learn(self, panel: Panel, val_size: int | np.ndarray | None) -> FitReport:
@@ -52,11 +60,11 @@ class Forecaster(SharedParameters, ABC):
 
     @abstractmethod
     def _forecast(self, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
-        """Return the forecasts of a panel, whose series all have a value."""
+        """Return the forecasts of a panel, `[S * C, H]`, whose series all have a value."""
 
     @abstractmethod
     def _sample(self, panel: Panel, horizon: int, n_samples: int) -> np.ndarray:
-        """Return coherent paths, `[S, n_samples, H]`, of a panel, whose series all have a value."""
+        """Return coherent paths, `[S * C, n_samples, H]`; all series have a value."""
 
     @property
     @abstractmethod
@@ -78,7 +86,7 @@ class Forecaster(SharedParameters, ABC):
         Args:
             df: the series, in any form that `tsformer.data.frame.read_panel` takes.
             y: not used; scikit-learn passes it.
-            static_df: for forecasters with static covariates only.
+            static_df: the `static_covariates`, one row per series.
             val_df: later rows of the same series, held out from training.
             val_size: steps at the end of each series to hold out; 0 for none, None for a tail of
                 at least one horizon where the series is long enough.
@@ -86,9 +94,9 @@ class Forecaster(SharedParameters, ABC):
         Raises:
             ValueError, TypeError: for parameters or data that cannot be used.
         """
-        self._refuse_covariates(static_df=static_df)
         self._check_parameters()
         panel, layout, held_out = read_training(df, val_df, val_size, self._schema)
+        panel = self._with_static(panel, layout, static_df, self._schema)
         self.fit_panel(panel, held_out)
         self.layout_ = layout
         return self
@@ -96,10 +104,10 @@ class Forecaster(SharedParameters, ABC):
     def fit_panel(self, panel: Panel, val_size: int | np.ndarray | None = None) -> Self:
         """Learn from a panel; `val_size` may be given per series, `[S]`. Return self."""
         self.season_length_ = self.season_length or panel.freq.season_length
-        refuse_all_missing(panel)
+        refuse_all_missing(panel, self._schema.variates)
         self.pooled_ = PooledValues.of(panel)
-        self.fit_report_ = self._learn(panel, val_size)
-        errors = naive_errors(panel).tolist()
+        self.fit_report_ = self._learn(panel if self._jointly else panel.univariate(), val_size)
+        errors = naive_errors(panel).reshape(len(panel), -1)
         self.naive_errors_ = dict(zip(panel.ids.tolist(), errors, strict=True))
         self.panel_ = panel.tail(self._memory)
         return self
@@ -136,7 +144,8 @@ class Forecaster(SharedParameters, ABC):
         Args:
             df: series to forecast from, also such as `fit` never saw; None continues the fitted
                 ones.
-            future_df, static_df: for forecasters with covariates only.
+            future_df: the `future_covariates` of the steps to come.
+            static_df: the `static_covariates` of `df`; those of fitted series are known.
             horizon: steps, fewer or more than the fitted `horizon`; None for that one.
             quantiles: probabilities instead of the fitted ones; `"0.5"` is always among them.
             level: widths of central intervals in percent, instead of `quantiles`.
@@ -144,13 +153,12 @@ class Forecaster(SharedParameters, ABC):
         Raises:
             NotFittedError: before `fit`.
         """
-        self._refuse_covariates(static_df=static_df)
         fitted = self._fitted(df)
         steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
         levels = quantile_levels(self.quantiles if quantiles is None else quantiles, level)
-        panel, layout = fitted._context(df)
+        panel, layout = fitted._context(df, static_df)
         panel = self._with_future(panel, layout, future_df, steps)
-        warn_of_unknown(panel, fitted._memory)
+        warn_of_unknown(panel, layout, fitted._memory)
         forecast = forecast_all(fitted, panel, steps, levels)
         return layout.write(*forecast_rows(panel, layout, forecast))
 
@@ -160,6 +168,7 @@ class Forecaster(SharedParameters, ABC):
         df: Any = None,
         future_df: Any = None,
         *,
+        static_df: Any = None,
         n_samples: int = 100,
         horizon: int | None = None,
     ) -> Any:
@@ -171,9 +180,9 @@ class Forecaster(SharedParameters, ABC):
         fitted = self._fitted(df)
         steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
         n_samples = positive_integer("n_samples", n_samples)
-        panel, layout = fitted._context(df)
+        panel, layout = fitted._context(df, static_df)
         panel = self._with_future(panel, layout, future_df, steps)
-        warn_of_unknown(panel, fitted._memory)
+        warn_of_unknown(panel, layout, fitted._memory)
         paths = sample_all(fitted, panel, steps, n_samples)
         return layout.write(*sample_rows(panel, layout, paths))
 
@@ -182,6 +191,7 @@ class Forecaster(SharedParameters, ABC):
         self,
         df: Any,
         *,
+        static_df: Any = None,
         n_windows: int = 1,
         step_size: int | None = None,
         refit: bool | int = False,
@@ -193,6 +203,7 @@ class Forecaster(SharedParameters, ABC):
 
         Args:
             df: the series.
+            static_df: the `static_covariates`, one row per series.
             n_windows: cut-offs per series.
             step_size: steps between cut-offs; None for `horizon`.
             refit: False fits before the first cut-off only, True at every one, k at every k-th.
@@ -205,6 +216,7 @@ class Forecaster(SharedParameters, ABC):
         step_size = self.horizon if step_size is None else step_size
         backtest = Backtest(n_windows=n_windows, step_size=step_size, refit=refit)
         panel, layout = read_panel(df, self._schema)
+        panel = self._with_static(panel, layout, static_df, self._schema)
         return layout.write(*backtest.run(self, panel, layout))
 
     @known_words
@@ -217,15 +229,13 @@ class Forecaster(SharedParameters, ABC):
         season being that of the calendar, whatever `season_length`.
         """
         check_is_fitted(self)
-        return score_panel(self, read_like(df, self._schema, self.panel_.freq)[0])
+        return score_panel(self, read_like(df, self._known_schema, self.panel_.freq)[0])
 
     @known_words
     def update(self, df: Any) -> Self:
         """Take in newer rows of fitted series, or new series, without learning; return self."""
         check_is_fitted(self)
-        if names := list(self._schema.future_covariates):
-            raise ValueError(f"update takes no future_covariates={names}; fit with all rows")
-        new = read_like(df, self._schema, self.panel_.freq)
+        new = read_like(df, self._known_schema, self.panel_.freq)
         panel, self.layout_ = take_in(self.panel_, self.layout_, *new)
         self.panel_ = panel.tail(self._memory)
         return self
@@ -250,17 +260,42 @@ class Forecaster(SharedParameters, ABC):
         check_is_fitted(self)
         return self
 
-    def _context(self, df: Any) -> tuple[Panel, Layout]:
+    def _context(self, df: Any, static_df: Any = None) -> tuple[Panel, Layout]:
         """Return what to forecast from; data are put on the grid of the fitted series."""
         if df is None:
-            return self.panel_, self.layout_
-        return read_like(df, self._schema, self.panel_.freq)
+            panel, layout = self.panel_, self.layout_
+        else:
+            panel, layout = read_like(df, self._known_schema, self.panel_.freq)
+            panel = known_statics(self.panel_, panel)
+        if static_df is None:
+            return panel, layout
+        return self._with_static(panel, layout, static_df, self._known_schema), layout
+
+    @property
+    def _known_schema(self) -> Schema:
+        """The columns, with the levels of categories as `fit` saw them."""
+        return replace(self._schema, levels=self.panel_.levels)
+
+    def _with_static(self, panel: Panel, layout: Layout, static_df: Any, schema: Schema) -> Panel:
+        """Return the panel with what is known of its series."""
+        if schema.static_covariates:
+            return read_static(static_df, panel, layout, schema)
+        if static_df is not None:
+            raise ValueError(
+                f"{type(self).__name__} was given no static_covariates=; name columns of static_df "
+                "by it, where the forecaster takes them, or leave static_df out"
+            )
+        return panel
 
     def _with_future(self, panel: Panel, layout: Layout, future_df: Any, horizon: int) -> Panel:
         """Return the panel with what is known of the steps to come."""
         if self._schema.future_covariates:
             return read_future(future_df, panel, layout, self._schema, horizon)
-        self._refuse_covariates(future_df=future_df)
+        if future_df is not None:
+            raise ValueError(
+                f"{type(self).__name__} was given no future_covariates=; name columns of future_df "
+                "by it, where the forecaster takes them, or leave future_df out"
+            )
         return panel
 
     def _generator(self) -> np.random.Generator:

@@ -90,12 +90,20 @@ def _numbers(name: str, given: Any) -> np.ndarray:
         raise TypeError(f"{name}={given!r} must be a list of numbers") from error
 
 
-def refuse_all_missing(panel: Panel) -> None:
-    """Raise a ValueError where no series has a single value."""
-    if not panel.known_counts.any():
+def refuse_all_missing(panel: Panel, variates: Sequence[str] = ()) -> None:
+    """Raise a ValueError where no series has a single value, or none of one variate."""
+    known = np.isfinite(panel.values).any(axis=1)
+    if not known.any():
         names = ", ".join(repr(as_python(name)) for name in panel.ids[:3])
         more = ", …" if len(panel) > 3 else ""
         raise ValueError(f"no series has a value that is not missing ({names}{more})")
+    if not known.all():
+        number = int(known.argmin())
+        name = variates[number] if variates else number
+        raise ValueError(
+            f"no series has a value of target {name!r} that is not missing; leave it out of "
+            "target_col"
+        )
 
 
 def inspect_panel(panel: Panel, length: int, parameter: str) -> FitReport:
@@ -106,7 +114,8 @@ def inspect_panel(panel: Panel, length: int, parameter: str) -> FitReport:
         length: steps that a series should have.
         parameter: what these are called.
     """
-    values, starts, count = panel.values[0], panel.offsets[:-1], panel.known_counts
+    rows = panel.univariate()
+    values, starts, count = rows.values[0], rows.offsets[:-1], rows.known_counts
     observed = np.isfinite(values)
     highest = np.maximum.reduceat(np.where(observed, values, -np.inf), starts)
     lowest = np.minimum.reduceat(np.where(observed, values, np.inf), starts)
@@ -114,12 +123,28 @@ def inspect_panel(panel: Panel, length: int, parameter: str) -> FitReport:
         "all missing": count == 0,
         "one value": count == 1,
         "constant": (count > 1) & (highest == lowest),
-        f"shorter than {parameter}": panel.lengths < length,
-        "with missing values": (count > 0) & (count < panel.lengths),
+        f"shorter than {parameter}": rows.lengths < length,
+        "with missing values": (count > 0) & (count < rows.lengths),
     }
     remarks = {
-        remark: [as_python(name) for name in panel.ids[where]]
+        remark: list(dict.fromkeys(as_python(name) for name in rows.ids[where]))
         for remark, where in found.items()
         if where.any()
     }
     return FitReport(n_series=len(panel), n_values=int(count.sum()), remarks=remarks)
+
+
+def series_deviations(panel: Panel) -> np.ndarray:
+    """Return the standard deviation of each series and variate, `[S, C]`, float32, above 0.
+
+    A series that has none gets 1.
+    """
+    rows = panel.univariate()
+    values = rows.values[0].astype(np.float64)
+    known, series = np.isfinite(values), np.repeat(np.arange(len(rows)), rows.lengths)
+    count = np.maximum(np.bincount(series[known], minlength=len(rows)), 1)
+    mean = np.bincount(series[known], weights=values[known], minlength=len(rows)) / count
+    squares = np.where(known, values - mean[series], 0.0) ** 2
+    deviation = np.sqrt(np.bincount(series, weights=squares, minlength=len(rows)) / count)
+    deviation = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
+    return deviation.reshape(len(panel), panel.n_variates)

@@ -12,7 +12,8 @@ def default_context_length(lengths: np.ndarray, horizon: int, season_length: int
 
     Fourteen days of hours or less, half a year of days, three years of weeks, six of months or
     quarters: chosen on the suite `quick` (see docs/log.md). At least two horizons and 16 steps; at
-    most what leaves a typical series a third of its length to slide the window over.
+    most two seasons or 720 steps, and what leaves a typical series a third of its length to slide
+    the window over.
 
     Args:
         lengths: `[S]`, steps of each series to train on.
@@ -23,7 +24,7 @@ def default_context_length(lengths: np.ndarray, horizon: int, season_length: int
     wanted = max(seasons * season_length, 2 * horizon, 16)
     typical = int(np.quantile(lengths, 0.75))
     available = max((typical - horizon) * 2 // 3, season_length, horizon // 2, 4)
-    return int(min(wanted, available, 2048))
+    return int(min(wanted, available, max(2 * season_length, 720)))
 
 
 def default_patches(context_length: int) -> tuple[int, int]:

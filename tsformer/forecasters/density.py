@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.panel import Panel
+from tsformer.forecasters.answers import variate_column, variate_rows
 from tsformer.forecasters.history import read_like
 from tsformer.forecasters.score import split_last
 from tsformer.forecasters.words import known_words
@@ -25,7 +26,7 @@ class ScoresDensity(ABC):
         """Return the densities of a panel that is no longer than what is remembered."""
 
     def log_density_panel(self: Any, panel: Panel, truth: np.ndarray) -> np.ndarray:
-        """Return log densities of what came after a panel's ends, `[S, H]`, NaN for missing.
+        """Return log densities of what came after a panel's ends, `[S * C, H]`, NaN for missing.
 
         The density of a value, in the units of the series, given all values before it; the sum
         over the horizon is the log density of the whole. Of a series without a recent value
@@ -33,9 +34,9 @@ class ScoresDensity(ABC):
 
         Args:
             panel: what was known.
-            truth: `[S, H]`, raw units, NaN = missing.
+            truth: `[S * C, H]`, raw units, NaN = missing.
         """
-        recent = panel.tail(self._memory)
+        recent = panel.univariate().tail(self._memory)
         known = np.flatnonzero(recent.known_counts)
         density = np.full(truth.shape, np.nan)
         if len(known):
@@ -51,15 +52,18 @@ class ScoresDensity(ABC):
         """
         forecaster: Forecaster = self
         check_is_fitted(forecaster)
-        panel, layout = read_like(df, forecaster._schema, forecaster.panel_.freq)
+        panel, layout = read_like(df, forecaster._known_schema, forecaster.panel_.freq)
         history, truth = split_last(panel, forecaster.horizon)
         density = self.log_density_panel(history, truth)
         place = {name: number for number, name in enumerate(history.ids.tolist())}
         names = panel.ids[layout.order].tolist()
         order = np.array([place[name] for name in names if name in place])
-        times = history.future_times(forecaster.horizon)[order].reshape(-1)
-        columns = {
-            layout.target_col: truth[order].astype(np.float64).reshape(-1),
-            "log_density": density[order].reshape(-1),
+        rows = variate_rows(order, history.n_variates)
+        series = rows // history.n_variates
+        times = history.future_times(forecaster.horizon)[series].reshape(-1)
+        columns = variate_column(layout, len(rows), forecaster.horizon)
+        columns |= {
+            layout.target_col: truth[rows].astype(np.float64).reshape(-1),
+            "log_density": density[rows].reshape(-1),
         }
-        return layout.write(np.repeat(history.ids[order], forecaster.horizon), times, columns)
+        return layout.write(np.repeat(history.ids[series], forecaster.horizon), times, columns)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsformer.data.grid import as_python
+from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
 from tsformer.types import Forecast
 
@@ -20,69 +21,120 @@ _LEVELS = np.linspace(0.005, 0.995, 100)
 
 @dataclass(frozen=True, kw_only=True)
 class PooledValues:
-    """The distribution of all values of the fitted panel.
+    """The distribution of all values of the fitted panel, by variate.
 
     Attributes:
-        mean: their mean.
-        quantiles: `[100]`, at evenly spaced levels.
+        mean: `[C]`, their means.
+        quantiles: `[C, 100]`, at evenly spaced levels.
     """
 
-    mean: float
+    mean: np.ndarray
     quantiles: np.ndarray
 
     @classmethod
     def of(cls, panel: Panel) -> PooledValues:
         """Return the distribution of a panel's values, at most a million evenly spread ones."""
-        values = panel.values[np.isfinite(panel.values)].astype(np.float64)
-        values = values[:: max(1, len(values) // 1_000_000)]
-        return cls(mean=float(values.mean()), quantiles=np.quantile(values, _LEVELS))
+        known = [_thinned(values[np.isfinite(values)]) for values in panel.values]
+        return cls(
+            mean=np.array([values.mean() for values in known]),
+            quantiles=np.stack([np.quantile(values, _LEVELS) for values in known]),
+        )
 
     def forecast(self, n_series: int, horizon: int, levels: tuple[float, ...]) -> Forecast:
-        """Return the same distribution for every step of every series."""
-        quantiles = np.interp(levels, _LEVELS, self.quantiles)
+        """Return the same distribution for every step of every series, `[S * C, H]`."""
+        quantiles = np.stack([np.interp(levels, _LEVELS, known) for known in self.quantiles])
         return Forecast(
-            mean=np.full((n_series, horizon), self.mean),
-            quantiles=np.tile(quantiles, (n_series, horizon, 1)),
+            mean=np.tile(self.mean[:, None], (n_series, horizon)),
+            quantiles=np.tile(quantiles[:, None], (n_series, horizon, 1)),
             levels=levels,
         )
 
-    def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-        """Return values drawn at random."""
-        return np.interp(generator.random(shape), _LEVELS, self.quantiles)
+    def draw(
+        self, n_series: int, shape: tuple[int, ...], generator: np.random.Generator
+    ) -> np.ndarray:
+        """Return values drawn at random, `[S * C, *shape]`."""
+        drawn = [
+            np.interp(generator.random((n_series, *shape)), _LEVELS, known)
+            for known in self.quantiles
+        ]
+        return np.stack(drawn, axis=1).reshape(-1, *shape)
+
+
+def _thinned(values: np.ndarray) -> np.ndarray:
+    return values[:: max(1, len(values) // 1_000_000)].astype(np.float64)
 
 
 def forecast_all(
     forecaster: Forecaster, panel: Panel, horizon: int, levels: tuple[float, ...]
 ) -> Forecast:
-    """Return forecasts of all series; those without a recent value get the pooled distribution."""
-    recent = panel.tail(forecaster._memory)
-    known = np.flatnonzero(recent.known_counts)
-    if len(known) == len(recent):
+    """Return forecasts of all series, a row per variate, `[S * C, H]`.
+
+    Those without a recent value get the pooled distribution.
+    """
+    recent = _recent(forecaster, panel, horizon)
+    rows = _rows_with_values(recent)
+    if rows.all():
         return forecaster._forecast(recent, horizon, levels)
-    filled = forecaster.pooled_.forecast(len(recent), horizon, levels)
-    if len(known):
-        forecast = forecaster._forecast(recent.select(known), horizon, levels)
-        filled.mean[known], filled.quantiles[known] = forecast.mean, forecast.quantiles
+    filled = forecaster.pooled_.forecast(len(panel), horizon, levels)
+    if rows.any():
+        chosen = recent.select(np.flatnonzero(recent.known_counts))
+        forecast, there = forecaster._forecast(chosen, horizon, levels), _rows_with_values(chosen)
+        filled.mean[rows], filled.quantiles[rows] = forecast.mean[there], forecast.quantiles[there]
     return filled
 
 
 def sample_all(forecaster: Forecaster, panel: Panel, horizon: int, n_samples: int) -> np.ndarray:
-    """Return paths of all series, `[S, n_samples, H]`, as `forecast_all` does."""
-    recent = panel.tail(forecaster._memory)
-    known = np.flatnonzero(recent.known_counts)
-    shape = (len(recent), n_samples, horizon)
-    paths = forecaster.pooled_.draw(shape, forecaster._generator())
-    if len(known):
-        paths[known] = forecaster._sample(recent.select(known), horizon, n_samples)
+    """Return paths of all series, `[S * C, n_samples, H]`, as `forecast_all` does."""
+    recent = _recent(forecaster, panel, horizon)
+    shape = (n_samples, horizon)
+    paths = forecaster.pooled_.draw(len(panel), shape, forecaster._generator())
+    rows = _rows_with_values(recent)
+    if rows.any():
+        chosen = recent.select(np.flatnonzero(recent.known_counts))
+        sampled = forecaster._sample(chosen, horizon, n_samples)
+        paths[rows] = sampled[_rows_with_values(chosen)]
     return paths
 
 
-def warn_of_unknown(panel: Panel, memory: int) -> None:
-    """Name series without a value in their last `memory` steps to the caller's caller."""
-    names = panel.ids[panel.tail(memory).known_counts == 0]
-    if len(names):
+def _recent(forecaster: Forecaster, panel: Panel, horizon: int) -> Panel:
+    """Return what a forecast looks back on, variates together or apart, as they were learned.
+
+    Raises:
+        ValueError: where future covariates are not known.
+    """
+    coming = 0 if panel.coming is None else panel.coming.shape[-1]
+    if panel.future_covariates is not None and coming < horizon:
+        raise ValueError(
+            f"future_covariates={list(panel.future_covariates.names)} are not known for the steps "
+            f"to come, but for {coming} of {horizon}; use predict with future_df, or "
+            "cross_validation"
+        )
+    recent = panel.tail(forecaster._memory)
+    return recent if forecaster._jointly else recent.univariate()
+
+
+def _rows_with_values(panel: Panel) -> np.ndarray:
+    """Return whether a variate has any value, `[S * C]`."""
+    return panel.univariate().known_counts > 0
+
+
+def warn_of_unknown(panel: Panel, layout: Layout, memory: int) -> None:
+    """Name what has no value in its last `memory` steps, series or target, to the caller's caller.
+
+    Args:
+        panel: the series.
+        layout: names the targets where there are several.
+        memory: steps that a forecast needs.
+    """
+    unknown = np.flatnonzero(~_rows_with_values(panel.tail(memory)))
+    if len(unknown):
+        series, variate = divmod(int(unknown[0]), panel.n_variates)
+        first = repr(as_python(panel.ids[series]))
+        if layout.variates:
+            first = f"{layout.variates[variate]!r} of {first}"
         warnings.warn(
-            f"{len(names)} series have no value in their last {memory} steps (the first is "
-            f"{as_python(names[0])!r}); they get the distribution of all fitted values",
+            f"{len(unknown)} {'targets' if layout.variates else 'series'} have no value in their "
+            f"last {memory} steps (the first is {first}); they get the distribution of all fitted "
+            "values",
             stacklevel=4,  # this function, the method, its check of words
         )

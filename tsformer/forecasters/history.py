@@ -9,8 +9,9 @@ import numpy as np
 
 from tsformer.data.calendar import Frequency
 from tsformer.data.frame import Schema, read_panel
+from tsformer.data.joining import extend
 from tsformer.data.layout import Layout
-from tsformer.data.panel import Panel, extend
+from tsformer.data.panel import Panel
 from tsformer.forecasters.checks import positive_integer
 
 _KEEP_COUNTING = "an array counts from 0: pass all of it, or a frame with times"
@@ -52,7 +53,7 @@ def read_training(
     if val_size is not None:
         raise ValueError("val_df and val_size exclude each other; pass one of them")
     panel, layout = read_panel(df, schema)
-    later, later_layout = read_like(val_df, schema, panel.freq)
+    later, later_layout = read_like(val_df, replace(schema, levels=panel.levels), panel.freq)
     _refuse_other_clock(layout, later_layout)
     panel, sizes = append_validation(panel, later)
     return panel, layout, sizes

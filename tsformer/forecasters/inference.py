@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tsformer.data.encoding import CovariateEncoder
 from tsformer.data.panel import Panel
-from tsformer.data.windows import EpochWindows, Windows, latest_windows
+from tsformer.data.windows import CovariateSource, EpochWindows, Windows, latest_windows
 from tsformer.types import Batch, Forecast
 
+NO_COVARIATES = CovariateEncoder()
 _BLOCK = 1024  # series per pass through the network
 _PATHS = tuple((k + 0.5) / 10 for k in range(10))  # continued beyond the trained horizon
 _SPREAD = tuple((k + 0.5) / 20 for k in range(20))  # what each of them stands for
@@ -20,18 +23,24 @@ _TAIL = (0.001, 0.003, 0.01, 0.03)
 DENSE = (*_TAIL, *(round(0.05 * k, 2) for k in range(1, 20)), *(1 - p for p in reversed(_TAIL)))
 
 
-def forecast_panel(model: Any, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
-    """Return the forecasts of a panel from the ends of its series.
+def forecast_panel(
+    model: Any,
+    panel: Panel,
+    horizon: int,
+    levels: tuple[float, ...],
+    encoder: CovariateEncoder = NO_COVARIATES,
+) -> Forecast:
+    """Return the forecasts of a panel from the ends of its series, one row per variate.
 
     Beyond the trained horizon the network is asked again, from contexts continued by quantiles
     of its own forecast (see `roll`).
     """
     means, quantiles = [], []
     with torch.inference_mode():
-        for batch in _blocks(model, panel):
+        for batch in _blocks(model, panel, horizon, encoder):
             mean, spread = roll(model, batch, horizon, levels)
-            means.append(mean)
-            quantiles.append(spread)
+            means.append(mean.flatten(0, 1))
+            quantiles.append(spread.flatten(0, 1))
     return Forecast(
         mean=torch.cat(means).numpy().astype(np.float64),
         quantiles=torch.cat(quantiles).numpy().astype(np.float64),
@@ -39,8 +48,13 @@ def forecast_panel(model: Any, panel: Panel, horizon: int, levels: tuple[float, 
     )
 
 
-def _blocks(model: Any, panel: Panel) -> Iterator[Batch]:
+def _blocks(model: Any, panel: Panel, horizon: int, encoder: CovariateEncoder) -> Iterator[Batch]:
     source = latest_windows(panel, model.context_length)
+    if encoder.size:
+        whole = -(-horizon // model.horizon) * model.horizon
+        source = replace(
+            source, covariates=CovariateSource.of(panel, encoder.encode(panel, whole), whole)
+        )
     lengths = torch.from_numpy(panel.lengths)
     for series in torch.arange(len(panel)).split(_BLOCK):
         yield source.gather(series, lengths[series])
@@ -49,35 +63,55 @@ def _blocks(model: Any, panel: Panel) -> Iterator[Batch]:
 def roll(
     model: Any, batch: Batch, horizon: int, levels: tuple[float, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Return mean, `[B, H]`, and quantiles, `[B, H, Q]`, for any horizon.
+    """Return mean, `[B, C, H]`, and quantiles, `[B, C, H, Q]`, for any horizon.
 
     Each further block of steps is forecast from ten contexts per series, continued by evenly
     spread quantiles of the block before; their quantiles are pooled into those of the mixture, so
     that uncertainty grows. The scheme is that of Chronos-Bolt (Ansari et al. 2024, the authors'
     code), but for its levels, the deciles: these lack the tails, and intervals would narrow.
     """
-    mean, quantiles = model.predict(batch, levels)
-    means, blocks = [mean[:, 0]], [quantiles[:, 0]]
+    now = _covariates_from(batch, 0, model.horizon)
+    mean, quantiles = model.predict(now, levels)
+    means, blocks = [mean], [quantiles]
     known, paths = model.horizon, None
     n_series = len(batch)
     while known < horizon:
         if paths is None:
-            ends = model.predict(batch, _PATHS).quantiles[:, 0]  # [B, H, 10]
-            paths = Batch(
-                target=batch.target.repeat_interleave(len(_PATHS), dim=0),
-                observed=batch.observed.repeat_interleave(len(_PATHS), dim=0),
-            )
-        paths = _append(paths, ends.transpose(1, 2).flatten(0, 1)[:, None])
-        mean, spread = model.predict(paths, _SPREAD)
-        pooled = spread[:, 0].unflatten(0, (n_series, -1)).transpose(1, 2).flatten(2)
-        mixture = _sample_quantiles(pooled, (*levels, *_PATHS))  # [B, H, levels + 10]
-        by_path = mean[:, 0].unflatten(0, (n_series, -1))  # [B, 10, H]
+            ends = model.predict(now, _PATHS).quantiles  # [B, C, H, 10]
+            paths = _repeat(batch, len(_PATHS))
+        paths = _append(paths, ends.movedim(3, 1).flatten(0, 1))
+        mean, spread = model.predict(_covariates_from(paths, known, model.horizon), _SPREAD)
+        pooled = spread.unflatten(0, (n_series, -1)).movedim(1, 3).flatten(3)
+        mixture = _sample_quantiles(pooled, (*levels, *_PATHS))  # [B, C, H, levels + 10]
+        by_path = mean.unflatten(0, (n_series, -1))  # [B, 10, C, H]
         first = by_path[:, 0]  # taken away, so that the mean of equal values is that value
         means.append(first + (by_path - first[:, None]).mean(dim=1))
-        blocks.append(mixture[:, :, : len(levels)])
-        ends = mixture[:, :, len(levels) :]
+        blocks.append(mixture[..., : len(levels)])
+        ends = mixture[..., len(levels) :]
         known += model.horizon
-    return torch.cat(means, dim=1)[:, :horizon], torch.cat(blocks, dim=1)[:, :horizon]
+    return torch.cat(means, dim=2)[:, :, :horizon], torch.cat(blocks, dim=2)[:, :, :horizon]
+
+
+def _covariates_from(batch: Batch, step: int, horizon: int) -> Batch:
+    """Return the batch with the covariates that a context moved on by `step` steps has."""
+    if batch.covariates is None or batch.covariates_observed is None:
+        return batch
+    part = slice(step, step + batch.target.shape[-1] + horizon)
+    return replace(
+        batch,
+        covariates=batch.covariates[..., part],
+        covariates_observed=batch.covariates_observed[..., part],
+    )
+
+
+def _repeat(batch: Batch, times: int) -> Batch:
+    """Return each window `times` times in a row."""
+    repeated: Any = {
+        field.name: tensor.repeat_interleave(times, dim=0)
+        for field in fields(batch)
+        if (tensor := getattr(batch, field.name)) is not None
+    }
+    return Batch(**repeated)
 
 
 def _sample_quantiles(samples: Tensor, levels: Sequence[float]) -> Tensor:
@@ -93,7 +127,8 @@ def _append(batch: Batch, values: Tensor) -> Batch:
     """Return contexts moved on by `values`, `[B, C, H]`, as if they had been observed."""
     length = batch.target.shape[-1]
     observed = torch.ones_like(values, dtype=torch.bool)
-    return Batch(
+    return replace(
+        batch,
         target=torch.cat([batch.target, values], dim=-1)[..., -length:],
         observed=torch.cat([batch.observed, observed], dim=-1)[..., -length:],
     )
@@ -107,15 +142,16 @@ def sample_panel(
     n_samples: int,
     correlation: float,
     generator: np.random.Generator,
+    encoder: CovariateEncoder = NO_COVARIATES,
 ) -> np.ndarray:
-    """Return coherent paths, `[S, n_samples, H]`.
+    """Return coherent paths, `[S * C, n_samples, H]`.
 
     Each step's values have the forecast quantiles; neighbouring steps are tied by a Gaussian
     copula that forgets geometrically: an AR(1) process of normal scores with the correlation that
     the errors of held out windows showed.
     """
-    forecast = forecast_panel(model, panel, horizon, DENSE)
-    shocks = generator.normal(size=(len(panel), n_samples, horizon))
+    forecast = forecast_panel(model, panel, horizon, DENSE, encoder)
+    shocks = generator.normal(size=(len(forecast.mean), n_samples, horizon))
     scores = shocks.copy()
     for step in range(1, horizon):
         fresh = np.sqrt(1 - correlation**2) * shocks[:, :, step]

@@ -12,7 +12,7 @@ import torch
 from sklearn.base import clone
 
 from tsformer.data.frame import Schema, read_panel
-from tsformer.data.panel import Covariates, Panel
+from tsformer.data.panel import Panel
 from tsformer.forecasters.base import Forecaster
 from tsformer.forecasters.checks import FitReport, inspect_panel, positive_integer
 from tsformer.forecasters.density import ScoresDensity
@@ -182,11 +182,6 @@ class LLMForecaster(ScoresDensity, Forecaster):
 
     def _learn(self, panel: Panel, val_size: int | np.ndarray | None) -> FitReport:
         self._refuse_unread_text()
-        if self.future_covariates and panel.future_covariates is None:
-            raise ValueError(
-                f"future_covariates={list(self.future_covariates)} are not in the data, as with "
-                "val_df; leave val_df out: nothing is learned from it"
-            )
         recent = panel.tail(self._memory)
         self.ways_: dict[str, float] = {}
         own = self._own_settings
@@ -289,7 +284,7 @@ class LLMForecaster(ScoresDensity, Forecaster):
         if with_covariates and self.future_covariates and panel.coming is None:
             raise ValueError(
                 f"future_covariates={list(self.future_covariates)} are not known for the steps to "
-                "come, as in score(); use predict with future_df, or cross_validation"
+                "come; use predict with future_df, or cross_validation"
             )
         writer = ContextWriter(
             description=self.description,
@@ -301,25 +296,17 @@ class LLMForecaster(ScoresDensity, Forecaster):
         return writer.contexts(panel, model, horizon)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        state = {"settings_": asdict(self.settings_), "scaler_": self.scaler_, "ways_": self.ways_}
-        covariates = self.panel_.future_covariates
-        if covariates is None:
-            return state, {}
-        state["levels"] = {name: list(levels) for name, levels in covariates.levels.items()}
-        return state, {"future_covariates": torch.from_numpy(covariates.values.copy())}
+        return {
+            "settings_": asdict(self.settings_),
+            "scaler_": self.scaler_,
+            "ways_": self.ways_,
+        }, {}
 
     def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         if isinstance(self.settings, Mapping):
             self.settings = _read_settings(self.settings)
         self.settings_ = _read_settings(state["settings_"])
         self.scaler_, self.ways_ = state["scaler_"], state["ways_"]
-        if "future_covariates" in tensors:
-            covariates = Covariates(
-                names=tuple(self.future_covariates),
-                values=tensors["future_covariates"].numpy(),
-                levels={name: tuple(levels) for name, levels in state["levels"].items()},
-            )
-            self.panel_ = replace(self.panel_, future_covariates=covariates)
 
 
 def _read_settings(saved: Mapping[str, Any]) -> SerializerSettings:

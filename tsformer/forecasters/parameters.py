@@ -25,7 +25,8 @@ class SharedParameters(BaseEstimator):
         freq: pandas alias of the step between times; inferred where None.
         season_length: steps of the main season; by `freq` where None.
         id_col, time_col, target_col: columns of a long frame; found where they are called
-            `unique_id, ds, y` or `item_id, timestamp, target`.
+            `unique_id, ds, y` or `item_id, timestamp, target`. Several targets, a list, are
+            forecast together; answers then have a row for each, named in a column `variate`.
         random_state: seed of all that is drawn: samples, and what training draws.
     """
 
@@ -35,7 +36,7 @@ class SharedParameters(BaseEstimator):
     season_length: int | None = None
     id_col: str | None = None
     time_col: str | None = None
-    target_col: str | None = None
+    target_col: str | Sequence[str] | None = None
     random_state: int = 0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -50,13 +51,12 @@ class SharedParameters(BaseEstimator):
         if self.season_length is not None:
             positive_integer("season_length", self.season_length)
 
-    def _refuse_covariates(self, **given: Any) -> None:
-        for name, value in given.items():
-            if value is not None:
-                raise ValueError(f"{type(self).__name__} takes no covariates; leave {name} out")
-
     @property
     def _schema(self) -> Schema:
+        several = self.target_col is not None and not isinstance(self.target_col, str)
         return Schema(
-            id_col=self.id_col, time_col=self.time_col, target_col=self.target_col, freq=self.freq
+            id_col=self.id_col,
+            time_col=self.time_col,
+            target_col=tuple(self.target_col or ()) if several else self.target_col,
+            freq=self.freq,
         )

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
+from tsformer.data.windows import Windows
 from tsformer.forecasters.checks import positive_integer, quantile_levels
 from tsformer.forecasters.defaults import default_patches
-from tsformer.forecasters.trained import TrainedForecaster
+from tsformer.forecasters.pretraining import PretrainedForecaster
+from tsformer.models.masked import MaskedModel
 from tsformer.models.patchtst import PatchTSTConfig, patchtst
 from tsformer.models.scaled import ScaledModel
 from tsformer.nn.encoder import make_norm
+from tsformer.training.settings import TrainingReport
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PatchTSTForecaster(TrainedForecaster):
+class PatchTSTForecaster(PretrainedForecaster):
     """PatchTST (Nie et al. 2023), trained on all series of a panel together.
 
     Args:
@@ -26,6 +31,8 @@ class PatchTSTForecaster(TrainedForecaster):
         d_ff: width of the feed-forward layers.
         dropout: of embedding and encoder.
         norm: `"batch"`, as published, or `"layer"`.
+        mask_share: of the patches that `pretrain` hides and learns to fill in; its patches do not
+            overlap.
     """
 
     patch_length: int | None = None
@@ -36,6 +43,7 @@ class PatchTSTForecaster(TrainedForecaster):
     d_ff: int = PatchTSTConfig.d_ff
     dropout: float = PatchTSTConfig.dropout
     norm: str = PatchTSTConfig.norm
+    mask_share: float = 0.4
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -62,8 +70,32 @@ class PatchTSTForecaster(TrainedForecaster):
             norm=self.norm,
             head=self.head,
             levels=quantile_levels(self.quantiles),
+            **self._covariate_sizes(),
         )
-        return asdict(config)
+        return self._sizes_as_learned(asdict(config))
+
+    def _pretraining_sizes(self) -> dict[str, Any]:
+        sizes = self._sizes()
+        if self.stride is not None and self.stride != sizes["patch_length"]:
+            raise ValueError(
+                f"pretrain hides patches that do not overlap, so stride={self.stride} must be "
+                f"patch_length={sizes['patch_length']}, or None"
+            )
+        if sizes["patch_length"] == sizes["context_length"]:
+            raise ValueError(
+                f"pretrain hides some patches of several, but patch_length={sizes['patch_length']} "
+                f"is all of context_length={sizes['context_length']}; make it at most half of that"
+            )
+        return {**sizes, "stride": sizes["patch_length"]}
+
+    def _pretrain(
+        self, model: ScaledModel, training: Windows, validation: Windows
+    ) -> TrainingReport:
+        sizes = {name: self.sizes_[name] for name in ("d_model", "patch_length")}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.random_state)
+            masked: Any = MaskedModel(model.network, **sizes, share=self.mask_share)
+        return super()._pretrain(masked, training, validation)
 
     def _build(self, sizes: dict[str, Any]) -> ScaledModel:
         return patchtst(PatchTSTConfig(**{**sizes, "levels": tuple(sizes["levels"])}))

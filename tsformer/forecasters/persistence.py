@@ -19,12 +19,17 @@ from safetensors.torch import load_file, save_file
 from tsformer.data.calendar import MICROSECONDS, Frequency
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
+from tsformer.forecasters.saved_covariates import (
+    covariate_arrays,
+    covariates_to_json,
+    read_covariates,
+)
 
 if TYPE_CHECKING:
     from tsformer.forecasters.base import Forecaster
 
 CONFIG, TENSORS = "config.json", "model.safetensors"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None:
@@ -38,12 +43,13 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
     _refuse_foreign(target)
     state, tensors = forecaster._state()
     panel, pooled, errors = forecaster.panel_, forecaster.pooled_, forecaster.naive_errors_
+    unknown = np.full(panel.n_variates, np.nan)
     config = {
         "format": _FORMAT,
         "class": type(forecaster).__name__,
         "parameters": forecaster.get_params(),
         "state": {**state, "season_length_": forecaster.season_length_},
-        "pooled_mean": pooled.mean,
+        "covariates": covariates_to_json(panel),
         "freq": asdict(panel.freq),
         "time": panel.starts.dtype.kind,
         "ids": _plain_ids(panel.ids),
@@ -54,8 +60,10 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
         "panel.offsets": panel.offsets,
         "panel.starts": panel.starts.astype(np.int64),
         "layout.order": forecaster.layout_.order.astype(np.int64),
+        "pooled.mean": pooled.mean,
         "pooled.quantiles": pooled.quantiles,
-        "naive_errors": np.array([errors.get(name, np.nan) for name in panel.ids.tolist()]),
+        "naive_errors": np.stack([errors.get(name, unknown) for name in panel.ids.tolist()]),
+        **covariate_arrays(panel),
     }
     everything = {f"model.{name}": tensor.contiguous() for name, tensor in tensors.items()}
     everything |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
@@ -110,12 +118,13 @@ def load(folder: str | PathLike[str]) -> Any:
         ids=_ids_from_json(config["ids"]),
         starts=starts if config["time"] == "i" else starts.astype(MICROSECONDS),
         freq=Frequency(**config["freq"]),
+        **read_covariates(config["covariates"], tensors),
     )
     forecaster.pooled_ = PooledValues(
-        mean=config["pooled_mean"], quantiles=tensors["pooled.quantiles"].numpy()
+        mean=tensors["pooled.mean"].numpy(), quantiles=tensors["pooled.quantiles"].numpy()
     )
-    errors = zip(forecaster.panel_.ids.tolist(), tensors["naive_errors"].tolist(), strict=True)
-    forecaster.naive_errors_ = {name: error for name, error in errors if error == error}
+    errors = zip(forecaster.panel_.ids.tolist(), tensors["naive_errors"].numpy(), strict=True)
+    forecaster.naive_errors_ = {name: row for name, row in errors if not np.isnan(row).any()}
     forecaster.layout_ = Layout.from_json(config["layout"], tensors["layout.order"].numpy())
     forecaster.season_length_ = config["state"]["season_length_"]
     prefix = "model."

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tsformer.data.panel import Panel, concatenate
+from tsformer.data.joining import concatenate
+from tsformer.data.panel import Panel
 from tsformer.forecasters.fallback import forecast_all
 
 if TYPE_CHECKING:
@@ -26,45 +27,48 @@ def score_panel(forecaster: Forecaster, panel: Panel) -> float:
     horizon = forecaster.horizon
     history, truth = split_last(concatenate(forecaster.panel_, panel), horizon)
     median = forecast_all(forecaster, history, horizon, (0.5,)).quantile(0.5)
-    own = naive_errors(history).tolist()
+    own = naive_errors(history).reshape(len(history), -1)
     fitted = forecaster.naive_errors_
     names = history.ids.tolist()
-    scales = np.array([fitted.get(name, mine) for name, mine in zip(names, own, strict=True)])
+    scales = [fitted.get(name, mine) for name, mine in zip(names, own, strict=True)]
     errors = np.abs(truth - median)
     known = np.isfinite(errors)
     scored = known.any(axis=1)
     if not scored.any():
         raise ValueError("no series has a value in its last horizon; there is nothing to score")
     total = np.where(known, errors, 0.0).sum(axis=1)
-    return -float((total / np.maximum(known.sum(axis=1), 1) / scales)[scored].mean())
+    means = total / np.maximum(known.sum(axis=1), 1)
+    return -float((means / np.concatenate(scales))[scored].mean())
 
 
 def split_last(panel: Panel, horizon: int) -> tuple[Panel, np.ndarray]:
-    """Return what precedes each series' last horizon, and that horizon, `[S, H]`.
+    """Return what precedes each series' last horizon, and that horizon, `[S * C, H]`.
 
     Series with nothing known before are left out.
 
     Raises:
         ValueError: where none is left.
     """
-    history = panel.head(panel.lengths - horizon)
-    usable = np.flatnonzero(history.known_counts)
+    usable = np.flatnonzero(panel.head(panel.lengths - horizon).known_counts)
     if len(usable) == 0:
         raise ValueError(
             f"no series has values before its last horizon={horizon} steps, and none continues a "
             "fitted one; pass longer series"
         )
-    ends = panel.offsets[1:][usable]
-    return history.select(usable), panel.values[0][ends[:, None] + np.arange(-horizon, 0)]
+    chosen = panel.select(usable)
+    rows = chosen.univariate()
+    truth = rows.values[0][rows.offsets[1:, None] + np.arange(-horizon, 0)]
+    return chosen.cut(chosen.lengths - horizon, horizon), truth
 
 
 def naive_errors(panel: Panel) -> np.ndarray:
-    """Return the mean absolute error of each series' seasonal naive forecast, `[S]`.
+    """Return the mean absolute error of each series' seasonal naive forecast, `[S * C]`.
 
     The season is the usual one of the panel's frequency. A series that is no longer than a season
     has the error of the naive forecast. One that repeats itself exactly has its mean absolute
     value instead, or 1 if that is 0.
     """
+    panel = panel.univariate()
     values, season_length = panel.values[0].astype(np.float64), panel.freq.season_length
     longer = panel.lengths > season_length
     seasonal, naive = (_mean_change(panel, values, lag) for lag in (season_length, 1))

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from tsformer.data.encoding import CovariateEncoder
 from tsformer.data.grid import as_python
 from tsformer.data.panel import Panel
 from tsformer.data.windows import (
+    CovariateSource,
     Windows,
     WindowSource,
     training_range,
     validation_range,
 )
 from tsformer.forecasters.base import Forecaster
-from tsformer.forecasters.checks import FitReport, inspect_panel, positive_integer
+from tsformer.forecasters.checks import (
+    FitReport,
+    inspect_panel,
+    positive_integer,
+    series_deviations,
+)
 from tsformer.forecasters.defaults import default_context_length, held_out_sizes
 from tsformer.forecasters.inference import (
     error_correlation,
@@ -52,8 +59,13 @@ class TrainedForecaster(Forecaster):
             caller's script anew in each.
         precision: `"32-true"`; `"bf16-mixed"` or `"16-mixed"` where the accelerator is good at it.
         progress_bar: show one while training.
+        loss_units: what errors are counted in while training: `"window"`, the deviation of each
+            context, so that calm and lively times weigh alike; `"series"`, that of the whole
+            series, as measures of error do.
         warm_start: continue from the weights of the last `fit`.
     """
+
+    _jointly = True
 
     context_length: int | None = None
     head: str = "quantile"
@@ -68,6 +80,7 @@ class TrainedForecaster(Forecaster):
     devices: Any = TrainingSettings.devices
     precision: Precision = TrainingSettings.precision
     progress_bar: bool = TrainingSettings.progress_bar
+    loss_units: Literal["window", "series"] = "window"
     warm_start: bool = False
 
     @abstractmethod
@@ -86,6 +99,8 @@ class TrainedForecaster(Forecaster):
         super()._check_parameters()
         if self.context_length is not None:
             positive_integer("context_length", self.context_length)
+        if self.loss_units not in ("window", "series"):
+            raise ValueError(f"loss_units={self.loss_units!r} must be 'window' or 'series'")
         self._settings()
 
     def _settings(self) -> TrainingSettings:
@@ -109,6 +124,7 @@ class TrainedForecaster(Forecaster):
         held_out = held_out_sizes(panel.lengths, self.horizon, val_size)
         self.context_length_ = self._suitable_context_length(panel.lengths - held_out)
         report = inspect_panel(panel, self.context_length_, "context_length")
+        self.encoder_ = self._encoder(panel.head(panel.lengths - held_out))
         self.sizes_ = self._sizes()
         model = self._initial_model()
         training, validation = self._windows(panel, held_out)
@@ -133,15 +149,27 @@ class TrainedForecaster(Forecaster):
     def _windows(self, panel: Panel, held_out: np.ndarray) -> tuple[Windows, Windows]:
         """Return the windows to train on, which know nothing held out, and the held out ones."""
         lengths, sizes = panel.lengths - held_out, (self.context_length_, self.horizon)
+        extras: dict[str, Any] = {}
+        if self.encoder_.size:
+            encoded = self.encoder_.encode(panel, self.horizon)
+            extras["covariates"] = CovariateSource.of(panel, encoded, self.horizon)
+        # held out errors count as measures of error do, whatever is good to learn from
+        series_scale = torch.from_numpy(series_deviations(panel.head(lengths)))
+        learned_scale = series_scale if self.loss_units == "series" else None
+        source = WindowSource.of(panel, *sizes, lengths=lengths)
         training = Windows(
-            source=WindowSource.of(panel, *sizes, lengths=lengths),
+            source=replace(source, series_scale=learned_scale, **extras),
             range=training_range(lengths, *sizes),
         )
         validation = Windows(
-            source=WindowSource.of(panel, *sizes),
+            source=replace(WindowSource.of(panel, *sizes), series_scale=series_scale, **extras),
             range=validation_range(panel.lengths, self.horizon, held_out),
         )
         return training, validation
+
+    def _encoder(self, panel: Panel) -> CovariateEncoder:
+        """Return how covariates become numbers, learned from what may be known."""
+        return CovariateEncoder()
 
     def _train(self, model: ScaledModel, training: Windows, validation: Windows) -> TrainingReport:
         from tsformer.training.train import train  # imports Lightning, which takes seconds
@@ -169,7 +197,7 @@ class TrainedForecaster(Forecaster):
         return model
 
     def _forecast(self, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
-        return forecast_panel(self.model_, panel, horizon, levels)
+        return forecast_panel(self.model_, panel, horizon, levels, self.encoder_)
 
     def _sample(self, panel: Panel, horizon: int, n_samples: int) -> np.ndarray:
         return sample_panel(
@@ -179,29 +207,32 @@ class TrainedForecaster(Forecaster):
             n_samples=n_samples,
             correlation=self.correlation_,
             generator=self._generator(),
+            encoder=self.encoder_,
         )
 
     def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         learned = ("context_length_", "correlation_", "sizes_")
         state = {name: getattr(self, name) for name in learned}
+        state["encoder_"] = self.encoder_.to_json()
         return state, dict(self.model_.state_dict())
 
     def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         self.context_length_ = state["context_length_"]
         self.correlation_ = state["correlation_"]
         self.sizes_ = state["sizes_"]
+        self.encoder_ = CovariateEncoder.from_json(state["encoder_"])
         self.model_ = self._build(self.sizes_)
         self.model_.load_state_dict(tensors)
         self.model_.eval()
 
 
 def _refuse_other_than_counts(panel: Panel, head: str) -> None:
-    known = np.isfinite(panel.values[0])
-    wrong = known & ((panel.values[0] < 0) | (panel.values[0] % 1 != 0))
+    values = panel.values
+    wrong = np.isfinite(values) & ((values < 0) | (values % 1 != 0))
     if wrong.any():
-        place = int(wrong.argmax())
+        variate, place = (int(index) for index in np.argwhere(wrong)[0])
         number = int(np.searchsorted(panel.offsets, place, side="right")) - 1
         raise ValueError(
             f"head={head!r} is for counts, but series {as_python(panel.ids[number])!r} holds "
-            f"{panel.values[0, place]:g}; choose head='quantile'"
+            f"{values[variate, place]:g}; choose head='quantile'"
         )
