@@ -10,6 +10,7 @@ import pytest
 from matplotlib import image
 
 import tsformer.evaluation.report as report
+from tsformer.evaluation.pictures import draw_training
 from tsformer.evaluation.report import (
     means,
     relative,
@@ -221,3 +222,44 @@ def test_what_was_skipped_is_listed_with_what_it_lacks(tmp_path: Path) -> None:
     skipped = {**FAILED, "status": "skipped", "error": "pip install tiny"}
     text = write_report(DENSITIES, [*SCORED[:2], skipped, *SCORED[3:]], tmp_path).read_text()
     assert "- first, Net: skipped. pip install tiny" in text
+
+
+def with_training(record: dict[str, Any], losses: list[float]) -> dict[str, Any]:
+    history = [[10 * (look + 1), loss] for look, loss in enumerate(losses)]
+    return {**record, "training": {"steps": 10 * len(losses), "history": history}}
+
+
+def test_validation_losses_are_drawn_for_the_models_that_have_some(tmp_path: Path) -> None:
+    records = [
+        {**RECORDS[0], "training": None},
+        with_training(RECORDS[1], [3.0, 2.0, 2.5]),
+        with_training(RECORDS[2], [float("nan"), 1.0]),
+        *RECORDS[3:],
+    ]
+    text = write_report(SUITE, records, tmp_path).read_text()
+    assert text.count("_training.png") == 1
+    assert "![Validation losses of first](pictures/first_training.png)" in text
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert names == ["first.png", "first_training.png", "second_part.png"]
+
+
+def pixels_near(picture: np.ndarray, colour: str) -> int:
+    wanted = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    return int((np.abs(picture[..., :3] - wanted).max(axis=-1) < 0.05).sum())
+
+
+def test_each_seed_is_a_line_and_each_model_a_panel(tmp_path: Path) -> None:
+    one, two = [(1, 3.0), (2, 1.0)], [(1, 2.0), (2, float("nan")), (3, 1.5)]
+    sizes, drawn = [], []
+    for curves in ({"Net": [one]}, {"Net": [one, two]}, {"Net": [one], "Other": [two]}):
+        draw_training("losses", curves, tmp_path / "losses.png")
+        picture = image.imread(tmp_path / "losses.png")
+        sizes.append(picture.shape[1])
+        drawn.append([pixels_near(picture, colour) > 50 for colour in ("#0072B2", "#D55E00")])
+    assert drawn == [[True, False], [True, True], [True, False]]
+    assert sizes[0] == sizes[1] < sizes[2]
+
+
+def test_losses_that_are_not_finite_are_no_error(tmp_path: Path) -> None:
+    draw_training("losses", {"Net": [[(1, float("nan"))]]}, tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").is_file()

@@ -270,3 +270,52 @@ def test_seeds_reach_language_models() -> None:
     forecaster = make_forecaster(NGRAM, LAST, 3)
     assert isinstance(forecaster, LLMForecaster)
     assert (forecaster.random_state, forecaster.n_samples, forecaster.horizon) == (3, 20, 6)
+
+
+NET = ModelSpec(
+    name="Net",
+    forecaster="PatchTSTForecaster",
+    parameters={
+        "context_length": 12,
+        "max_steps": 3,
+        "d_model": 8,
+        "n_heads": 2,
+        "n_layers": 1,
+        "d_ff": 8,
+    },
+)
+
+
+def test_records_hold_the_losses_of_training_as_plain_json(tmp_path: Path) -> None:
+    naive, net = run_suite(make_suite(NAIVE, NET, tasks=(OTHER,)), tmp_path)
+    assert naive["training"] is None
+    assert json.loads(json.dumps(net)) == net
+    steps, losses = np.array(net["training"]["history"]).T
+    assert steps.tolist() == [1, 2, 3]
+    assert net["training"]["best_loss"] == losses.min()
+    assert run_suite(make_suite(NAIVE, NET, tasks=(OTHER,)), tmp_path)[1] == net
+
+
+def test_a_joint_model_sees_the_series_of_a_task_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Spy(SeasonalNaiveForecaster):
+        def fit_panel(self, panel: Any, val_size: Any = None) -> Any:
+            seen.append((len(panel), panel.n_variates))
+            return super().fit_panel(panel, val_size)
+
+    monkeypatch.setitem(FORECASTERS, "Spy", Spy)
+    sea = load_task(TASK)
+    pair = replace(sea.panel.select([0, 0]), ids=np.array(["one", "two"], dtype=object))
+    task = replace(
+        sea, panel=pair, training=sea.training.repeat(2), cutoffs=sea.cutoffs.repeat(2, axis=1)
+    )
+    monkeypatch.setattr(runner, "load_task", lambda spec: task)
+    spies = [ModelSpec(name=f"{joint}", forecaster="Spy", joint=joint) for joint in (False, True)]
+    records = run_suite(make_suite(NAIVE, *spies, tasks=(TASK,)), tmp_path)
+    assert seen == [(2, 1), (1, 2)]
+    assert records[2]["scores"] == pytest.approx(records[1]["scores"])
+    assert {example["series"] for example in records[2]["examples"]} == {"one", "two"}
+    assert records[1]["fingerprint"] != records[2]["fingerprint"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tsformer.evaluation.suite import SuiteSpec, load_suite, restrict
+from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec, load_suite, restrict
 
 MODEL = {"name": "SeasonalNaive", "forecaster": "SeasonalNaiveForecaster"}
 TASK = {"name": "a", "dataset": "el_nino", "horizon": 12, "season_length": 12}
@@ -103,3 +103,40 @@ def test_the_suite_of_language_models_is_scored_as_in_the_paper() -> None:
     for tasks in suite.published.values():
         for scores in tasks.values():
             assert set(scores) <= set(suite.metrics)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("weather_96", {"dropout": 0.2, "patch_length": 16, "season_length": 144}),
+        ("weather_720", {"dropout": 0.5, "patch_length": 16, "season_length": 144}),
+        ("etth1_720", {"dropout": 0.3, "patch_length": 16, "season_length": 24}),
+    ],
+)
+def test_parameters_of_a_task_stand_before_those_of_the_model(
+    name: str, expected: dict[str, object]
+) -> None:
+    model = ModelSpec(
+        name="Net",
+        forecaster="PatchTSTForecaster",
+        parameters={"dropout": 0.2, "patch_length": 16, "season_length": 24},
+        tasks={
+            "_720": {"dropout": 0.5},
+            "weather_720": {"season_length": "task"},
+            "weather_96": {"season_length": "task"},
+            "etth1_720": {"dropout": 0.3},
+        },
+    )
+    task = TaskSpec(name=name, dataset="x", horizon=96, season_length=144)
+    assert model.parameters_for(task) == expected
+    assert model.parameters["dropout"] == 0.2
+
+
+def test_a_suite_says_what_differs_by_task_and_what_is_joint(tmp_path: Path) -> None:
+    net = {"name": "Net", "forecaster": "PatchTSTForecaster", "tasks": {720: {"dropout": 0.5}}}
+    joint = {**net, "name": "Joint", "joint": True, "tasks": {}}
+    tasks = [TASK, {**TASK, "name": "b720"}]
+    suite = load_suite(write(tmp_path / "suite.yaml", tasks=tasks, models=[MODEL, net, joint]))
+    assert [model.joint for model in suite.models] == [False, False, True]
+    parameters = [suite.models[1].parameters_for(task) for task in suite.tasks]
+    assert parameters == [{}, {"dropout": 0.5}]

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 import tsformer.evaluation.tasks as tasks
+from tsformer.evaluation.runner import evaluate
 from tsformer.evaluation.suite import ResampleSpec, TaskSpec
 from tsformer.evaluation.tasks import Task, load_task, resample
+from tsformer.forecasters import SeasonalNaiveForecaster
 
 
 def long_frame(lengths: dict[str, int], freq: str = "D", start: str = "2020-01-01") -> pd.DataFrame:
@@ -183,3 +185,75 @@ def test_a_series_is_taken_before_its_steps_and_these_before_bins(
     task = make(monkeypatch, frame, series="b", every=2, resample=resampled, horizon=1, windows=1)
     hours = np.arange(0, 48, 2) + 100
     np.testing.assert_array_equal(task.panel.values[0], hours.reshape(2, 12).sum(axis=1))
+
+
+def noise_frame(lengths: dict[str, int]) -> pd.DataFrame:
+    frame = long_frame(lengths)
+    return frame.assign(y=frame["y"] + np.random.default_rng(0).normal(0, 9, len(frame)))
+
+
+PROTOCOLS = [
+    {"windows": 3},
+    {"protocol": "last"},
+    {"protocol": "ltsf", "split": (30, 10, 20)},
+]
+
+
+@pytest.mark.parametrize("changes", PROTOCOLS, ids=["rolling", "last", "ltsf"])
+def test_joined_series_have_the_same_windows_row_by_row(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    task = make(monkeypatch, noise_frame({"a": 60, "b": 60, "c": 60}), **changes)
+    joined = task.joined()
+    assert (len(joined.panel), joined.panel.n_variates) == (1, 3)
+    assert joined.training_panel.lengths.tolist() == task.training[:1].tolist()
+    apart, together = (
+        {
+            (name, int(rows.lengths[row])): (rows.series(row)[0], windows.truth[row])
+            for windows in one.windows()
+            for rows in [windows.history.univariate()]
+            for row, name in enumerate(windows.names)
+        }
+        for one in (task, joined)
+    )
+    assert apart.keys() == together.keys()
+    assert len(apart) == 3 * len(task.cutoffs)
+    for key, (history, truth) in apart.items():
+        np.testing.assert_array_equal(together[key][0], history)
+        np.testing.assert_array_equal(together[key][1], truth)
+
+
+@pytest.mark.parametrize("changes", PROTOCOLS, ids=["rolling", "last", "ltsf"])
+def test_joining_changes_no_score_of_a_forecaster_that_takes_one_series_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    task = make(monkeypatch, noise_frame({"a": 60, "b": 60, "c": 60}), density=True, **changes)
+    records = [
+        evaluate(one, SeasonalNaiveForecaster(horizon=5, season_length=7))
+        for one in (task, task.joined())
+    ]
+    assert records[1]["scores"] == pytest.approx(records[0]["scores"], rel=1e-6)
+    shown = [sorted(record["examples"], key=lambda e: e["series"]) for record in records]
+    assert [example["series"] for example in shown[1]] == ["a", "b", "c"]
+    assert shown[1] == shown[0]
+
+
+def test_series_that_do_not_run_side_by_side_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    ragged = make(monkeypatch, long_frame({"a": 60, "b": 59}))
+    assert ragged.joined() is ragged
+    later = pd.concat([long_frame({"a": 60}), long_frame({"b": 60}, start="2021-01-01")])
+    task = make(monkeypatch, later)
+    assert task.joined() is task
+    alone = make(monkeypatch, long_frame({"a": 60}))
+    assert alone.joined() is alone
+
+
+def test_windows_of_joined_series_come_in_parts_of_the_same_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = make(monkeypatch, noise_frame({"a": 60, "b": 60, "c": 60, "d": 60}), windows=6)
+    monkeypatch.setattr(tasks, "_STEPS_AT_ONCE", 450)
+    for one in (task, task.joined()):
+        sizes = [part.history.values.size for part in one.windows()]
+        assert sum(sizes) == 4 * sum(range(30, 60, 5))
+        assert max(sizes) < 450 + 4 * 60

@@ -44,6 +44,35 @@ def draw_task(title: str, examples: Mapping[str, Sequence[Mapping[str, Any]]], p
     figure.savefig(path, metadata={"Software": None})
 
 
+def draw_training(
+    title: str, curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]], path: Path
+) -> None:
+    """Write a picture of validation losses, a panel per model, a line per seed.
+
+    Args:
+        title: above the picture.
+        curves: model -> seeds -> `(step, loss)` of each look at the held out windows.
+        path: of the PNG file.
+    """
+    figure = Figure(figsize=(3.6 * len(curves) + 0.4, 2.4), layout="constrained", dpi=110)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axis, (model, seeds) in zip(axes, curves.items(), strict=True):
+        for number, history in enumerate(seeds):
+            colour = _COLOURS[number % len(_COLOURS)]
+            steps, losses = np.array(history, dtype=float).T
+            best = int(np.where(np.isfinite(losses), losses, np.inf).argmin())
+            axis.plot(steps, losses, color=colour, linewidth=1.1)
+            axis.plot(steps[best], losses[best], "o", color=colour, markersize=4)
+        axis.set_title(model, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("validation loss", fontsize=8)
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, metadata={"Software": None})
+
+
 def draw_forecast(axis: Axes, example: Mapping[str, Any], colour: str) -> None:
     """Draw history, truth, median and interval; the x axis counts steps from the cut-off."""
     past, truth = (np.array(example[name], dtype=float) for name in ("history", "truth"))

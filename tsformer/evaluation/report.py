@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 import tsformer
-from tsformer.evaluation.pictures import draw_task
+from tsformer.evaluation.pictures import draw_task, draw_training
 from tsformer.evaluation.suite import SuiteSpec, TaskSpec
 
 _COLUMNS = ["MASE", "CRPS", "ND", "NLL", "coverage80", "width80", "MSE", "MAE"]
@@ -167,18 +167,28 @@ def _environment() -> str:
 def _picture(
     task: TaskSpec, suite: SuiteSpec, records: Sequence[dict[str, Any]], folder: Path
 ) -> str:
-    """Draw a task's examples, first seeds only, and return the Markdown that shows them."""
+    """Draw a task's examples and validation curves; return the Markdown that shows them.
+
+    The examples are those of the first seed.
+    """
     drawn: dict[str, Any] = {}
+    curves: dict[str, list[Any]] = {}
     for record in records:
         if record["task"] == task.name and record["status"] == "done":
             drawn.setdefault(record["model"], record["examples"])
+            if history := (record.get("training") or {}).get("history"):
+                curves.setdefault(record["model"], []).append(history)
     order = [model.name for model in suite.models if model.name in drawn]
     if not order:
         return ""
-    name = "".join(letter if letter.isalnum() else "_" for letter in task.name) + ".png"
-    (folder / "pictures").mkdir(exist_ok=True)
-    draw_task(task.name, {model: drawn[model] for model in order}, folder / "pictures" / name)
-    parts = [f"### {task.name}", task.note, f"![Forecasts of {task.name}](pictures/{name})"]
+    name = "".join(letter if letter.isalnum() else "_" for letter in task.name)
+    pictures = folder / "pictures"
+    pictures.mkdir(exist_ok=True)
+    draw_task(task.name, {model: drawn[model] for model in order}, pictures / f"{name}.png")
+    parts = [f"### {task.name}", task.note, f"![Forecasts of {task.name}](pictures/{name}.png)"]
+    if curves:
+        draw_training(task.name, curves, pictures / f"{name}_training.png")
+        parts.append(f"![Validation losses of {task.name}](pictures/{name}_training.png)")
     return "\n\n".join(part for part in parts if part)
 
 

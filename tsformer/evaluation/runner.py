@@ -81,7 +81,8 @@ def _run(
     except DatasetUnavailableError as error:
         return {**record, "status": "skipped", "error": str(error)}, None
     try:
-        record |= evaluate(task, make_forecaster(model, spec, seed))
+        together = task.joined() if model.joint else task
+        record |= evaluate(together, make_forecaster(model, spec, seed))
         record["status"] = "done"
     except ImportError as error:  # an extra, or a package with a model, that is not installed
         record |= {"status": "skipped", "error": str(error)}
@@ -93,10 +94,7 @@ def _run(
 
 def make_forecaster(model: ModelSpec, task: TaskSpec, seed: int | None) -> Any:
     """Return an unfitted forecaster for a task."""
-    parameters = {
-        name: getattr(task, name) if value == "task" else value
-        for name, value in model.parameters.items()
-    }
+    parameters = model.parameters_for(task)
     parameters["horizon"] = task.horizon
     if model.forecaster not in FORECASTERS:
         return StatisticalBaseline(model=model.forecaster, **parameters)
@@ -119,12 +117,14 @@ def evaluate(task: Task, forecaster: Any) -> Record:
             began_forecast = time.perf_counter()
             forecast = forecaster.predict_panel(windows.history, quantiles=scores.levels)
             seconds += time.perf_counter() - began_forecast
-            scores.update(windows.history, windows.truth, forecast)
+            scores.update(windows.history.univariate(), windows.truth, forecast)
             if task.spec.density and hasattr(forecaster, "log_density_panel"):
                 scores.update_density(forecaster.log_density_panel(windows.history, windows.truth))
             examples = _examples(windows, forecast)
+    training = getattr(getattr(forecaster, "fit_report_", None), "training", None)
     return {
         "scores": scores.result(),
+        "training": training and asdict(training) | {"history": [*map(list, training.history)]},
         "fit_seconds": fitted - began,
         "predict_seconds": seconds,
         "peak_memory_mb": memory["peak"] / 2**20,
@@ -141,13 +141,14 @@ def _memory(task: Task, forecaster: Any) -> int | None:
 
 def _examples(windows: Windows, forecast: Forecast) -> list[Record]:
     """Return the last windows of some series, evenly spread, as plain lists."""
+    rows = windows.history.univariate()
     last = np.flatnonzero(~np.isin(np.arange(len(windows.series)), _superseded(windows.series)))
     chosen = last[np.unique(np.linspace(0, len(last) - 1, _EXAMPLES).round().astype(int))]
     horizon = windows.truth.shape[1]
     return [
         {
-            "series": str(as_python(windows.history.ids[w])),
-            "history": _rounded(windows.history.series(w)[0, -4 * horizon :]),
+            "series": str(as_python(windows.names[w])),
+            "history": _rounded(rows.series(w)[0, -4 * horizon :]),
             "truth": _rounded(windows.truth[w]),
             "median": _rounded(forecast.quantile(0.5)[w]),
             "low": _rounded(forecast.quantile(0.1)[w]),

@@ -73,12 +73,25 @@ class ModelSpec:
         forecaster: a class of `tsformer.forecasters`, or a model of statsforecast.
         parameters: for its constructor; the value `"task"` takes the task's own.
         seeds: one run for each, given to the parameter `random_state`; none for one run without.
+        joint: take series that run side by side as the variates of one item.
+        tasks: parameters by the end of a task's name, where they differ; such as
+            `{"720": {"dropout": 0.5}}`.
     """
 
     name: str
     forecaster: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
+    joint: bool = False
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def parameters_for(self, task: TaskSpec) -> dict[str, Any]:
+        """Return the parameters for a task."""
+        merged = dict(self.parameters)
+        for end, given in self.tasks.items():
+            if task.name.endswith(end):
+                merged |= given
+        return {k: getattr(task, k) if value == "task" else value for k, value in merged.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +194,9 @@ def _task(content: Mapping[str, Any], path: str) -> TaskSpec:
 
 
 def _model(content: Mapping[str, Any], path: str) -> ModelSpec:
-    return _build(ModelSpec, {**content, "seeds": tuple(content.get("seeds", ()))}, path)
+    seeds = tuple(content.get("seeds", ()))
+    tasks = {str(end): given for end, given in content.get("tasks", {}).items()}  # YAML: 720
+    return _build(ModelSpec, {**content, "seeds": seeds, "tasks": tasks}, path)
 
 
 def _build(kind: type[Spec], values: Mapping[str, Any], path: str) -> Spec:

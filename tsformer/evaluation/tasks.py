@@ -19,6 +19,7 @@ import pandas as pd
 
 from tsformer.data.datasets import load_dataset
 from tsformer.data.frame import Schema, read_panel
+from tsformer.data.grid import as_python
 from tsformer.data.panel import Panel, ragged_ranges
 from tsformer.evaluation.suite import ResampleSpec, TaskSpec
 
@@ -27,17 +28,19 @@ _STEPS_AT_ONCE = 20_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """Some of a task's windows.
+    """Some of a task's windows, one row for each of a series or, where these were joined, variate.
 
     Attributes:
-        history: what precedes each window, one series per window.
+        history: what precedes each window.
         truth: `[W, H]`, NaN = missing.
         series: `[W]`, the number of the series.
+        names: `[W]`, its name.
     """
 
     history: Panel
     truth: np.ndarray
     series: np.ndarray
+    names: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ class Task:
         training: steps of each series that a model may learn from, `[S]`.
         val_size: how many of these are held out for validation; None leaves it to the model.
         cutoffs: `[windows, S]`, steps before each window.
+        variates: the names of series that were joined to one.
     """
 
     spec: TaskSpec
@@ -57,6 +61,20 @@ class Task:
     training: np.ndarray
     val_size: int | None
     cutoffs: np.ndarray
+    variates: tuple[str, ...] = ()
+
+    def joined(self) -> Task:
+        """Return the task with its series as variates of one item, if they run side by side."""
+        together = self.panel.joined()
+        if together is None or len(self.panel) == 1:
+            return self
+        return replace(
+            self,
+            panel=together,
+            training=self.training[:1],
+            cutoffs=self.cutoffs[:, :1],
+            variates=tuple(str(as_python(name)) for name in self.panel.ids),
+        )
 
     @property
     def training_panel(self) -> Panel:
@@ -74,7 +92,7 @@ class Task:
         series = np.tile(np.arange(n_series), n_windows)
         cutoffs = self.cutoffs.reshape(-1)
         steps = np.minimum(cutoffs, memory or cutoffs.max())
-        parts = np.cumsum(steps) // _STEPS_AT_ONCE
+        parts = np.cumsum(steps * self.panel.n_variates) // _STEPS_AT_ONCE
         for part in np.unique(parts):
             chosen = np.flatnonzero(parts == part)
             yield self._windows(series[chosen], cutoffs[chosen], memory)
@@ -84,8 +102,14 @@ class Task:
         history = _spans(self.panel, series, begin, cutoffs)
         horizon = self.spec.horizon
         positions = self.panel.offsets[:-1][series] + cutoffs
-        truth = self.panel.values[0, positions[:, None] + np.arange(horizon)]
-        return Windows(history=history, truth=truth.astype(np.float64), series=series)
+        n_variates = self.panel.n_variates
+        truth = self.panel.values[:, positions[:, None] + np.arange(horizon)]  # [C, W, H]
+        return Windows(
+            history=history,
+            truth=truth.transpose(1, 0, 2).reshape(-1, horizon).astype(np.float64),
+            series=(series[:, None] * n_variates + np.arange(n_variates)).reshape(-1),
+            names=np.tile(self.variates, len(series)) if self.variates else self.panel.ids[series],
+        )
 
 
 def load_task(spec: TaskSpec) -> Task:
