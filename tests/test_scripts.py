@@ -59,6 +59,7 @@ def test_benchmark_says_so_when_a_model_failed(tmp_path: Path) -> None:
     [
         "ablate_formats.py",
         "bench_llm.py",
+        "bench_pruning.py",
         "benchmark.py",
         "build_datasets.py",
         "tokenize_series.py",

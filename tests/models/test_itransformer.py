@@ -153,6 +153,7 @@ def test_what_stands_at_missing_places_has_no_influence() -> None:
 def test_that_a_value_is_missing_is_seen() -> None:
     """A missing step is not the same as one that has the window's mean, 0 in scaled units."""
     network, batch = make_model().network, make_batch()
+    torch.nn.init.normal_(network.embedding.missing_projection.weight, std=0.1)  # 0 untrained
     z = torch.randn(3, 4, CONFIG.context_length, generator=torch.Generator().manual_seed(0))
     z[0, 1, 4] = 0.0
     observed = batch.observed.clone()

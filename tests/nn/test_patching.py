@@ -57,10 +57,14 @@ def test_a_patch_is_known_when_any_of_its_steps_is() -> None:
     assert known[0, 0].tolist() == [False, True, True, True, True, True]
 
 
-def test_which_steps_are_missing_is_seen() -> None:
+def test_which_steps_are_missing_means_nothing_at_first_and_can_be_learned() -> None:
     embedding = make_embedding()
     complete = torch.ones(1, 1, 12, dtype=torch.bool)
     holed = complete.clone()
     holed[..., 6] = False
     z = torch.zeros(1, 1, 12)  # a scaled series is 0 where it is missing, and may be 0 elsewhere
+    torch.testing.assert_close(embedding(z, complete)[0], embedding(z, holed)[0])
+    embedding(z, holed)[0].sum().backward()
+    assert embedding.missing_projection.weight.grad.abs().sum() > 0
+    torch.nn.init.normal_(embedding.missing_projection.weight)
     assert not torch.allclose(embedding(z, complete)[0], embedding(z, holed)[0])

@@ -58,6 +58,7 @@ class VariateEmbedding(nn.Module):
         super().__init__()
         self.value_projection = nn.Linear(context_length, d_model)
         self.missing_projection = nn.Linear(context_length, d_model, bias=False)
+        nn.init.zeros_(self.missing_projection.weight)  # trained on complete data, gaps say nothing
         self.dropout = nn.Dropout(dropout)
 
     def forward(

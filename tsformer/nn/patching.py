@@ -47,6 +47,7 @@ class PatchEmbedding(nn.Module):
         self.stride = stride
         self.value_projection = nn.Linear(patch_length, d_model)
         self.missing_projection = nn.Linear(patch_length, d_model, bias=False)
+        nn.init.zeros_(self.missing_projection.weight)  # trained on complete data, gaps say nothing
         n_patches = patch_count(context_length, patch_length, stride)
         position = torch.empty(n_patches, d_model).uniform_(-0.02, 0.02)
         self.position = nn.Parameter(position) if positions else None

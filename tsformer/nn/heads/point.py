@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tsformer.nn.heads.levels import normal_quantiles
+from tsformer.nn.heads.levels import mean_weights, normal_quantiles
 from tsformer.nn.heads.quantile import TRAINED_LEVELS, spread_out
 from tsformer.nn.scaling import Scale, normalise
 from tsformer.types import Prediction
@@ -24,6 +24,8 @@ POINT_LOSSES: dict[str, Callable[..., Tensor]] = {
 class PointHead(nn.Module):
     """A point forecast trained on squared, absolute or Huber error.
 
+    Trained on squared errors, the point is the mean; otherwise the mean is the point plus the mean
+    of its errors on held out windows, by which a point in the middle of skewed values misses it.
     A point knows no uncertainty: quantiles are the point plus the quantiles of its errors on held
     out windows, by step, which `calibrate` gathers; before that, those of a normal distribution
     as wide as the window.
@@ -36,6 +38,7 @@ class PointHead(nn.Module):
         super().__init__()
         self.elementwise = POINT_LOSSES[loss]
         self.output_size = 1
+        self.trained_on_squares = loss == "mse"
         self.loss_power = 2 if loss == "mse" else 1
         self.register_buffer("errors", normal_quantiles(TRAINED_LEVELS))
 
@@ -61,10 +64,13 @@ class PointHead(nn.Module):
         pooled = (normalise(target, scale) - output[..., 0])[known].double()
         if len(pooled) >= len(TRAINED_LEVELS):
             levels = torch.tensor(TRAINED_LEVELS, dtype=torch.float64)
-            self.errors = torch.quantile(pooled[:10_000_000], levels).to(self.errors)
+            errors = torch.quantile(pooled[:10_000_000], levels).to(self.errors)
+            if self.trained_on_squares:  # what was held out is too little to know better by
+                errors = errors - errors @ mean_weights(TRAINED_LEVELS).to(errors)
+            self.errors = errors
 
     def predict(
         self, output: Float[Tensor, "B C H 1"], scale: Scale, levels: Sequence[float]
     ) -> Prediction:
-        """Return the point as mean, corrected by its mean error, and quantiles, in raw units."""
+        """Return the mean and the quantiles, in raw units."""
         return spread_out(output + self.errors, TRAINED_LEVELS, scale, levels)
