@@ -33,7 +33,7 @@ from tsformer.models.inspection import attention_layers, mean_loss
 
 def trained(task: Task, seed: int, max_steps: int | None) -> Any:
     """Return PatchTST, fitted to the task as the suite does, or for other steps."""
-    suite = load_suite("ltsf")
+    suite = load_suite("ltsf_etth1")
     spec = next(model for model in suite.models if model.name == "PatchTST")
     if max_steps is not None:
         spec = replace(spec, parameters={**spec.parameters, "max_steps": max_steps})
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/pruning"))
     given = parser.parse_args()
 
-    task = load_task(next(t for t in load_suite("ltsf").tasks if t.name == given.task))
+    task = load_task(next(t for t in load_suite("ltsf_etth1").tasks if t.name == given.task))
     began = time.perf_counter()
     whole = trained(task, given.seed, given.max_steps)
     print(f"trained in {time.perf_counter() - began:.0f} s", flush=True)
