@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tsformer.data import dataset_info, list_datasets, load_dataset
     from tsformer.forecasters import (
+        ConformalForecaster,
         DLinearForecaster,
         ITransformerForecaster,
         LLMForecaster,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         PatchTSTForecaster,
         SeasonalNaiveForecaster,
         TSFormerForecaster,
+        coverage_report,
         load,
     )
     from tsformer.llm import tokenize_series
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "ConformalForecaster": "tsformer.forecasters",
     "DLinearForecaster": "tsformer.forecasters",
     "ITransformerForecaster": "tsformer.forecasters",
     "LLMForecaster": "tsformer.forecasters",
@@ -32,6 +35,7 @@ _HOME = {
     "PatchTSTForecaster": "tsformer.forecasters",
     "SeasonalNaiveForecaster": "tsformer.forecasters",
     "TSFormerForecaster": "tsformer.forecasters",
+    "coverage_report": "tsformer.forecasters",
     "load": "tsformer.forecasters",
     "dataset_info": "tsformer.data",
     "list_datasets": "tsformer.data",
@@ -40,6 +44,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ConformalForecaster",
     "DLinearForecaster",
     "ITransformerForecaster",
     "LLMForecaster",
@@ -47,6 +52,7 @@ __all__ = [
     "PatchTSTForecaster",
     "SeasonalNaiveForecaster",
     "TSFormerForecaster",
+    "coverage_report",
     "dataset_info",
     "list_datasets",
     "load",

@@ -146,6 +146,15 @@ def test_a_number_that_never_changed_says_nothing_when_it_does(value: float) -> 
         np.testing.assert_array_equal(encoded, np.where(np.isnan(values), NAN, 0.0))
 
 
+def test_a_static_number_that_all_series_share_says_nothing() -> None:
+    """Its mean is not exactly itself: 0.1 + 0.1 + 0.1 is more than 0.3."""
+    shared = Covariates(names=("size",), values=np.full((1, 3), 0.1))
+    panel = replace(make_panel().select([0, 1, 0]), static_covariates=shared)
+    encoder = CovariateEncoder.of(panel, calendar=False)
+    other = replace(panel, static_covariates=replace(shared, values=np.array([[0.1, 0.2, NAN]])))
+    np.testing.assert_array_equal(encoder.encode(other, 1).static, [[0, 0, NAN]])
+
+
 def test_large_values_stay_finite() -> None:
     values = 1e34 * np.linspace(-1, 1, 15)
     panel = past_alone(values)

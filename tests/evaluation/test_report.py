@@ -249,7 +249,7 @@ def pixels_near(picture: np.ndarray, colour: str) -> int:
 
 
 def test_each_seed_is_a_line_and_each_model_a_panel(tmp_path: Path) -> None:
-    one, two = [(1, 3.0), (2, 1.0)], [(1, 2.0), (2, float("nan")), (3, 1.5)]
+    one, two = [(1, 3.0), (2, 1.0)], [(1, 2.0), (2, 1.5), (3, float("nan"))]
     sizes, drawn = [], []
     for curves in ({"Net": [one]}, {"Net": [one, two]}, {"Net": [one], "Other": [two]}):
         draw_training("losses", curves, tmp_path / "losses.png")

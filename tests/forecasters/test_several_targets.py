@@ -104,9 +104,7 @@ def test_order_of_rows_and_of_targets_is_only_that_of_the_answer(make: Make, fit
 def test_a_target_is_forecast_the_same_alone_and_beside_others(
     make_apart: Make, refit: bool
 ) -> None:
-    settings = (
-        {} if make_apart is MAKERS["naive"] else {"scaler": "quantile", "settings": "llmtime-llama"}
-    )
+    settings = {} if make_apart is MAKERS["naive"] else {"scaler": "quantile"}
     together = make_apart(target_col=TARGETS, **settings).fit(FRAME)
     answer = together.predict()
     windows = together.cross_validation(FRAME, n_windows=2, refit=refit)
@@ -262,7 +260,7 @@ def test_columns_that_the_answer_has_of_its_own_are_refused(make: Make) -> None:
 
 @pytest.mark.parametrize("name", APART)
 def test_densities_are_those_of_each_target_alone(name: str) -> None:
-    settings = {} if name == "naive" else {"scaler": "quantile", "settings": "llmtime-llama"}
+    settings = {} if name == "naive" else {"scaler": "quantile"}
     together = MAKERS[name](target_col=TARGETS, **settings).fit(FRAME)
     answer = together.log_density(FRAME)
     assert answer.columns.tolist() == [*KEYS, "y", "log_density"]

@@ -53,8 +53,9 @@ class Schema:
     @property
     def variates(self) -> tuple[str, ...]:
         """The names of several targets; none where there is one."""
-        several = self.target_col is not None and not isinstance(self.target_col, str)
-        return tuple(self.target_col or ()) if several else ()
+        if self.target_col is None or isinstance(self.target_col, str):
+            return ()
+        return tuple(self.target_col)
 
 
 def read_panel(data: Any, schema: Schema) -> tuple[Panel, Layout]:

@@ -163,7 +163,10 @@ class Panel:
         return replace(apart, values=self.values[variates, positions][None])
 
     def joined(self) -> Panel | None:
-        """Return all series as the variates of one, or None where they do not run side by side."""
+        """Return all series as the variates of one, None where they do not run side by side.
+
+        Covariates are left out.
+        """
         side_by_side = (self.lengths == self.lengths[0]) & (self.starts == self.starts[0])
         if self.n_variates > 1 or not side_by_side.all():
             return None

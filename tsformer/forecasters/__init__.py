@@ -1,6 +1,8 @@
 """Forecasters: `fit` and `predict` on the data people have."""
 
 from tsformer.forecasters.base import Forecaster
+from tsformer.forecasters.conformal import ConformalForecaster
+from tsformer.forecasters.coverage import coverage_report
 from tsformer.forecasters.itransformer import ITransformerForecaster
 from tsformer.forecasters.linear import DLinearForecaster, NLinearForecaster
 from tsformer.forecasters.llm import LLMForecaster
@@ -12,6 +14,7 @@ from tsformer.forecasters.tsformer import TSFormerForecaster
 FORECASTERS = {
     forecaster.__name__: forecaster
     for forecaster in (
+        ConformalForecaster,
         DLinearForecaster,
         ITransformerForecaster,
         LLMForecaster,
@@ -24,6 +27,7 @@ FORECASTERS = {
 
 __all__ = [
     "FORECASTERS",
+    "ConformalForecaster",
     "DLinearForecaster",
     "Forecaster",
     "ITransformerForecaster",
@@ -32,5 +36,6 @@ __all__ = [
     "PatchTSTForecaster",
     "SeasonalNaiveForecaster",
     "TSFormerForecaster",
+    "coverage_report",
     "load",
 ]

@@ -40,6 +40,7 @@ from tsformer.forecasters.history import read_like, read_training, take_in
 from tsformer.forecasters.parameters import SharedParameters
 from tsformer.forecasters.persistence import save_forecaster
 from tsformer.forecasters.score import naive_errors, score_panel
+from tsformer.forecasters.search_spaces import Range
 from tsformer.forecasters.words import known_words
 from tsformer.types import Forecast
 
@@ -236,7 +237,13 @@ class Forecaster(SharedParameters, ABC):
         """Take in newer rows of fitted series, or new series, without learning; return self."""
         check_is_fitted(self)
         new = read_like(df, self._known_schema, self.panel_.freq)
-        panel, self.layout_ = take_in(self.panel_, self.layout_, *new)
+        panel, layout = take_in(self.panel_, self.layout_, *new)
+        self.update_panel(panel)
+        self.layout_ = layout
+        return self
+
+    def update_panel(self, panel: Panel) -> Self:
+        """Go on with a panel that continues the fitted one; return self."""
         self.panel_ = panel.tail(self._memory)
         return self
 
@@ -297,6 +304,10 @@ class Forecaster(SharedParameters, ABC):
                 "by it, where the forecaster takes them, or leave future_df out"
             )
         return panel
+
+    def _search_space(self, panel: Panel) -> dict[str, Range]:
+        """Return what `tune` searches, by parameter; nothing unless a class says so."""
+        return {}
 
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(self.random_state)

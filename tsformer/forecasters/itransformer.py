@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tsformer.data.panel import Panel
 from tsformer.forecasters.checks import positive_integer, quantile_levels
+from tsformer.forecasters.search_spaces import Range, encoder_sizes
 from tsformer.forecasters.trained import TrainedForecaster
 from tsformer.models.itransformer import ITransformerConfig, itransformer
 from tsformer.models.scaled import ScaledModel
@@ -35,6 +37,9 @@ class ITransformerForecaster(TrainedForecaster):
         super()._check_parameters()
         for name in ("d_model", "n_heads", "n_layers", "d_ff"):
             positive_integer(name, getattr(self, name))
+
+    def _search_space(self, panel: Panel) -> dict[str, Range]:
+        return {**super()._search_space(panel), **encoder_sizes(self)}
 
     def _sizes(self) -> dict[str, Any]:
         config = ITransformerConfig(

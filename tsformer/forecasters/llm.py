@@ -17,6 +17,7 @@ from tsformer.forecasters.base import Forecaster
 from tsformer.forecasters.checks import FitReport, inspect_panel, positive_integer
 from tsformer.forecasters.density import ScoresDensity
 from tsformer.forecasters.llm_contexts import ContextWriter
+from tsformer.forecasters.search_spaces import FloatRange, Range, context_lengths
 from tsformer.llm.backends.base import TextModel, TokenModel
 from tsformer.llm.backends.load import load_model
 from tsformer.llm.choice import SCALERS, ways_likelihoods
@@ -294,6 +295,13 @@ class LLMForecaster(ScoresDensity, Forecaster):
             with_covariates=with_covariates,
         )
         return writer.contexts(panel, model, horizon)
+
+    def _search_space(self, panel: Panel) -> dict[str, Range]:
+        return {
+            "context_length": context_lengths(self, panel),
+            "temperature": FloatRange(0.5, 1.5),
+            "top_p": FloatRange(0.8, 1.0),
+        }
 
     def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         return {

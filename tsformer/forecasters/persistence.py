@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from sklearn.base import BaseEstimator
 
 from tsformer.data.calendar import MICROSECONDS, Frequency
 from tsformer.data.layout import Layout
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CONFIG, TENSORS = "config.json", "model.safetensors"
 _FORMAT = 2
+_CLASS = "forecaster class"
 
 
 def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None:
@@ -47,7 +49,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
     config = {
         "format": _FORMAT,
         "class": type(forecaster).__name__,
-        "parameters": forecaster.get_params(),
+        "parameters": _parameters_to_json(forecaster),
         "state": {**state, "season_length_": forecaster.season_length_},
         "covariates": covariates_to_json(panel),
         "freq": asdict(panel.freq),
@@ -105,12 +107,7 @@ def load(folder: str | PathLike[str]) -> Any:
     if config["sha256"] != _digest(source / TENSORS):
         raise ValueError(f"{source / TENSORS} is damaged, or of another save than {CONFIG}")
     tensors = load_file(source / TENSORS)
-    parameters = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in config["parameters"].items()
-    }
-    kind: Any = FORECASTERS[config["class"]]
-    forecaster = kind(**parameters)
+    forecaster = _unfitted(config["class"], config["parameters"])
     starts = tensors["panel.starts"].numpy()
     forecaster.panel_ = Panel(
         values=tensors["panel.values"].numpy(),
@@ -131,6 +128,30 @@ def load(folder: str | PathLike[str]) -> Any:
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     forecaster._restore(config["state"], weights)
     return forecaster
+
+
+def _parameters_to_json(forecaster: Any) -> dict[str, Any]:
+    """Return the parameters; a forecaster among them by its class and its own."""
+    return {
+        name: {_CLASS: type(value).__name__, "parameters": _parameters_to_json(value)}
+        if isinstance(value, BaseEstimator)
+        else value
+        for name, value in forecaster.get_params(deep=False).items()
+    }
+
+
+def _unfitted(kind: str, parameters: dict[str, Any]) -> Any:
+    """Return the forecaster that `_parameters_to_json` described."""
+    from tsformer.forecasters import FORECASTERS
+
+    read: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, dict) and _CLASS in value:
+            read[name] = _unfitted(value[_CLASS], value["parameters"])
+        else:
+            read[name] = tuple(value) if isinstance(value, list) else value
+    made: Any = FORECASTERS[kind]
+    return made(**read)
 
 
 def _refuse_foreign(target: Path) -> None:

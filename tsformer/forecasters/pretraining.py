@@ -19,6 +19,7 @@ from tsformer.forecasters.checks import positive_integer, refuse_all_missing
 from tsformer.forecasters.covariates import CovariateForecaster
 from tsformer.forecasters.defaults import held_out_sizes
 from tsformer.forecasters.history import read_training
+from tsformer.forecasters.search_spaces import Range, context_lengths, encoder_sizes
 from tsformer.forecasters.words import known_words
 from tsformer.models.scaled import ScaledModel
 from tsformer.models.weights import load_matching, read_weights, task_parts, write_weights
@@ -196,6 +197,17 @@ class PretrainedForecaster(CovariateForecaster):
         super()._restore(state, {k: t for k, t in tensors.items() if not k.startswith(prefix)})
         if known:
             self.pretrained_ = Pretrained(tensors=known, sizes=state["pretrained"])
+
+    def _search_space(self, panel: Panel) -> dict[str, Range]:
+        own: Any = self
+        shortest = own.patch_length or 6 * (own.stride or 0) + 1
+        space = {
+            **super()._search_space(panel),
+            "context_length": context_lengths(self, panel, shortest=shortest),
+            **encoder_sizes(self),
+        }
+        fixed = ("context_length", "d_model", "n_layers") if self._known_weights() else ()
+        return {name: values for name, values in space.items() if name not in fixed}
 
     def __sklearn_clone__(self) -> Self:
         copy = type(self)(**{k: clone(v, safe=False) for k, v in self.get_params(False).items()})

@@ -12,6 +12,7 @@ from tsformer.data.panel import Panel
 from tsformer.forecasters.base import Forecaster
 from tsformer.forecasters.checks import FitReport, inspect_panel, positive_integer
 from tsformer.forecasters.density import ScoresDensity
+from tsformer.forecasters.search_spaces import Range, season_lengths
 from tsformer.types import Forecast
 
 
@@ -80,6 +81,9 @@ class SeasonalNaiveForecaster(ScoresDensity, Forecaster):
         season = self.season_length_
         last, sigma = _last_season(panel, season), _seasonal_deviation(panel, season)
         return last[:, np.arange(horizon) % season], sigma
+
+    def _search_space(self, panel: Panel) -> dict[str, Range]:
+        return {"season_length": season_lengths(panel)}
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return {}, {}

@@ -33,6 +33,7 @@ from tsformer.forecasters.inference import (
     held_out_batches,
     sample_panel,
 )
+from tsformer.forecasters.search_spaces import Choice, FloatRange, Range, context_lengths
 from tsformer.models.scaled import ScaledModel
 from tsformer.nn.heads.distribution import COUNTS
 from tsformer.training.settings import Precision, TrainingReport, TrainingSettings
@@ -166,6 +167,13 @@ class TrainedForecaster(Forecaster):
             range=validation_range(panel.lengths, self.horizon, held_out),
         )
         return training, validation
+
+    def _search_space(self, panel: Panel) -> dict[str, Range]:
+        return {
+            "context_length": context_lengths(self, panel),
+            "learning_rate": FloatRange(3e-4, 1e-2, log=True),
+            "batch_size": Choice([16, 32, 64, 128]),
+        }
 
     def _encoder(self, panel: Panel) -> CovariateEncoder:
         """Return how covariates become numbers, learned from what may be known."""

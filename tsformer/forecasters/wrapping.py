@@ -1,0 +1,101 @@
+"""Forecasters around another forecaster, which alone knows what all forecasters are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from tsformer.data.frame import Schema
+from tsformer.data.panel import Panel
+from tsformer.forecasters.base import Forecaster
+from tsformer.forecasters.parameters import SharedParameters
+from tsformer.forecasters.search_spaces import Range
+
+_SHARED = tuple(parameter.name for parameter in fields(SharedParameters))
+_INSIDE = "forecaster."  # before the names of its tensors
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class WrappingForecaster(Forecaster):
+    """A forecaster around another one.
+
+    The horizon, the quantiles, columns and all else that every forecaster is told are those of
+    the forecaster inside: they are read here, and set there, as by
+    `set_params(forecaster__horizon=12)`.
+
+    Args:
+        forecaster: the one inside; it is not fitted itself, but a copy of it, `forecaster_`.
+    """
+
+    forecaster: Forecaster
+    horizon: int = field(init=False)
+    quantiles: Sequence[float] = field(init=False)
+    freq: str | None = field(init=False)
+    season_length: int | None = field(init=False)
+    id_col: str | None = field(init=False)
+    time_col: str | None = field(init=False)
+    target_col: str | Sequence[str] | None = field(init=False)
+    random_state: int = field(init=False)
+
+    _jointly: ClassVar[bool] = True  # the forecaster inside takes variates apart where it has to
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse what belongs inside."""
+        for name in kwargs:
+            if name in _SHARED:
+                raise TypeError(
+                    f"{cls.__name__} takes no `{name}`: it has that of the forecaster inside; "
+                    f"pass {name}= to that one"
+                )
+        return super().__new__(cls, *args, **kwargs)
+
+    def _check_parameters(self) -> None:
+        if not isinstance(self.forecaster, Forecaster):
+            raise TypeError(
+                f"forecaster={self.forecaster!r} must be a forecaster of tsformer, such as "
+                "SeasonalNaiveForecaster(horizon=24)"
+            )
+        self.forecaster._check_parameters()
+
+    @property
+    def _schema(self) -> Schema:
+        return self.forecaster._schema
+
+    @property
+    def _memory(self) -> int:
+        return self.forecaster_._memory
+
+    def _fit_inside(self, panel: Panel, val_size: int | np.ndarray | None) -> Forecaster:
+        """Return a fitted copy of the forecaster inside."""
+        return clone(self.forecaster).fit_panel(panel, val_size)
+
+    def _search_space(self, panel: Panel) -> dict[str, Range]:
+        inside = self.forecaster._search_space(panel)
+        return {f"forecaster__{name}": values for name, values in inside.items()}
+
+    def update_panel(self, panel: Panel) -> Self:
+        """Go on with a panel that continues the fitted one, inside, too; return self."""
+        self.forecaster_.update_panel(panel)
+        return super().update_panel(panel)
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        state, tensors = self.forecaster_._state()
+        return {"forecaster_": state}, {_INSIDE + name: value for name, value in tensors.items()}
+
+    def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        self.forecaster_ = clone(self.forecaster)
+        for name in ("panel_", "pooled_", "naive_errors_", "season_length_"):
+            setattr(self.forecaster_, name, getattr(self, name))
+        inside = {k.removeprefix(_INSIDE): v for k, v in tensors.items() if k.startswith(_INSIDE)}
+        self.forecaster_._restore(state["forecaster_"], inside)
+        self.forecaster_.panel_ = self.panel_.tail(self.forecaster_._memory)
+
+
+for _name in _SHARED:
+    setattr(WrappingForecaster, _name, property(attrgetter(f"forecaster.{_name}")))
