@@ -62,6 +62,7 @@ def test_benchmark_says_so_when_a_model_failed(tmp_path: Path) -> None:
         "bench_pruning.py",
         "benchmark.py",
         "build_datasets.py",
+        "coverage.py",
         "tokenize_series.py",
         "train_nanogpt.py",
     ],

@@ -118,7 +118,11 @@ def test_wrong_parameters_are_named_by_fit(
         ({"d_ff": None}, TypeError, "d_ff=None must be a whole number"),
         ({"dropout": 1}, ValueError, "dropout=1.0 must be at least 0 and below 1"),
         ({"head": "oracle"}, ValueError, "head='oracle' is unknown; choose one of 'quantile', "),
-        ({"norm": "group"}, ValueError, "norm='group' is unknown; choose 'batch', 'layer' or 'rms'"),
+        (
+            {"norm": "group"},
+            ValueError,
+            "norm='group' is unknown; choose 'batch', 'layer' or 'rms'",
+        ),
         ({"learning_rate": 0}, ValueError, "learning_rate=0 must be above 0"),
         ({"learning_rate": "fast"}, TypeError, "learning_rate='fast' must be a number"),
         ({"gradient_clip": -1}, ValueError, "gradient_clip=-1 must be above 0"),
