@@ -15,6 +15,15 @@ def test_batch_norm_equals_torchs_over_all_tokens() -> None:
     torch.testing.assert_close(ours.norm.running_mean, theirs.running_mean)
 
 
+def test_unknown_tokens_are_normalised_by_what_is_known() -> None:
+    torch.manual_seed(0)
+    norm, tokens, known = TokenBatchNorm(5), torch.randn(3, 4, 5) * 2 + 1, torch.rand(3, 4) > 0.4
+    mean, deviation = tokens[known].mean(dim=0), tokens[known].std(dim=0, correction=0)
+    torch.testing.assert_close(
+        norm(tokens, known), (tokens - mean) / deviation, rtol=1e-3, atol=1e-3
+    )
+
+
 def test_unknown_tokens_do_not_enter_the_statistics() -> None:
     norm, other = TokenBatchNorm(5), TokenBatchNorm(5)
     tokens, known = torch.randn(3, 4, 5), torch.rand(3, 4) > 0.4

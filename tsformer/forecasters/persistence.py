@@ -76,6 +76,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
         config["sha256"] = _digest(draft / TENSORS)
         text = json.dumps(config, indent=2, default=_refuse_json)
         (draft / CONFIG).write_text(text + "\n", encoding="utf-8")
+        (draft / TENSORS).chmod(0o644)  # safetensors lets nobody else read
         draft.chmod(0o755)
         _move(draft, target)
     finally:

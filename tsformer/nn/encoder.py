@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -30,9 +32,20 @@ class TokenBatchNorm(nn.Module):
             return tokens
         if known is None:
             return self.norm(flat).view_as(tokens)
+        seen, missing = tokens[known], tokens[~known]
         normalised = tokens.new_zeros(tokens.shape)
-        normalised[known] = self.norm(tokens[known]).to(tokens.dtype)
+        normalised[known] = self.norm(seen).to(tokens.dtype)
+        normalised[~known] = self._like(seen.detach(), missing).to(tokens.dtype)
         return normalised
+
+    def _like(
+        self, seen: Float[Tensor, "M D"], missing: Float[Tensor, "K D"]
+    ) -> Float[Tensor, "K D"]:
+        """Return missing tokens normalised by the mean and the variance of those seen."""
+        variance, mean = torch.var_mean(seen.float(), dim=0, correction=0)
+        return F.batch_norm(
+            missing, mean, variance, self.norm.weight, self.norm.bias, eps=self.norm.eps
+        )
 
 
 class TokenLayerNorm(nn.LayerNorm):
