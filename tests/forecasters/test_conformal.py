@@ -237,6 +237,26 @@ def test_intervals_widen_when_the_world_becomes_wilder() -> None:
     assert 0.75 < shares["adaptive"] < 0.86
 
 
+def test_held_out_cutoffs_are_followed_in_order_of_time() -> None:
+    """The last are the wildest, which only those notice that know the order."""
+    df = noise(5, 200)
+    df["y"] = df["y"].where(df.groupby("unique_id").cumcount() < 184, 4 * df["y"])
+    inside = SeasonalNaiveForecaster(horizon=4, season_length=4)
+    widths = {}
+    for method in METHODS:
+        forecaster = ConformalForecaster(forecaster=inside, method=method, n_windows=12)
+        answer = forecaster.fit(df).predict()
+        widths[method] = answer["0.9"] - answer["0.1"]
+    assert (widths["adaptive"] > 1.15 * widths["split"]).all()
+
+
+def test_the_forecaster_inside_knows_of_an_update(make_naive: Make) -> None:
+    known, newer = split(noise(2, 60), 50)
+    forecaster = ConformalForecaster(forecaster=make_naive(), n_windows=2).fit(known)
+    ends = [f.panel_.future_times(1) for f in (forecaster.update(newer), forecaster.forecaster_)]
+    np.testing.assert_array_equal(*ends)
+
+
 def test_without_adapting_an_update_leaves_the_correction(make_naive: Make) -> None:
     known, newer = split(noise(3, 120), 100)
     forecaster = ConformalForecaster(forecaster=make_naive()).fit(known)
@@ -320,14 +340,15 @@ def test_when_nothing_can_be_held_out_then_error(make_naive: Make, make_frame: M
     ("length", "given", "cutoffs", "apart"),
     [
         (48, {}, 9, 1),  # (12 - 4) / 1 + 1
-        (4000, {}, 39, 26),  # 996 / 26 + 1, as 40 would be 25.5 apart
+        (200, {}, 24, 2),  # (50 - 4) / 2 + 1, as 40 would be less than 2 apart
+        (4000, {}, 39, 2),  # twenty horizons: (80 - 4) / 2 + 1
         (48, {"step_size": 4}, 3, 4),
         (48, {"n_windows": 3}, 3, 4),
         (48, {"n_windows": 2, "step_size": 5}, 2, 5),
         (8, {}, 1, 1),
     ],
 )
-def test_cutoffs_are_spread_over_the_last_quarter(
+def test_cutoffs_are_spread_over_the_last_quarter_or_twenty_horizons(
     make_naive: Make,
     caught: list[Judged],
     length: int,

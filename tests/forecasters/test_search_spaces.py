@@ -12,14 +12,6 @@ import pytest
 from sklearn.base import clone
 
 from tsformer.data.frame import Schema, read_panel
-from tsformer.forecasters import (
-    Forecaster,
-    ITransformerForecaster,
-    LLMForecaster,
-    PatchTSTForecaster,
-    SeasonalNaiveForecaster,
-    TSFormerForecaster,
-)
 from tsformer.forecasters.conformal import ConformalForecaster
 from tsformer.forecasters.pretraining import Pretrained
 from tsformer.forecasters.search_spaces import (
@@ -35,56 +27,9 @@ from tsformer.forecasters.search_spaces import (
     space_of,
 )
 from tsformer.forecasters.trained import TrainedForecaster
-from tsformer.forecasters.wrapping import WrappingForecaster
 from tsformer.training.settings import TrainingReport
 
 Make = Callable[..., Any]
-
-
-# Until the forecasters name their ranges themselves; then to be deleted.
-
-
-def _trained(self: Any, panel: Any) -> dict[str, Range]:
-    return {
-        "context_length": context_lengths(self, panel),
-        "learning_rate": FloatRange(3e-4, 1e-2, log=True),
-        "batch_size": Choice([16, 32, 64, 128]),
-    }
-
-
-def _transformer(self: Any, panel: Any) -> dict[str, Range]:
-    shortest = (getattr(self, "patch_length", 0) or 0) or 6 * (getattr(self, "stride", 0) or 0) + 1
-    lengths = context_lengths(self, panel, shortest=shortest)
-    space = {**_trained(self, panel), "context_length": lengths, **encoder_sizes(self)}
-    fixed = ("context_length", "d_model", "n_layers") if hasattr(self, "pretrained_") else ()
-    return {name: values for name, values in space.items() if name not in fixed}
-
-
-def _inside(self: Any, panel: Any) -> dict[str, Range]:
-    space = self.forecaster._search_space(panel)
-    return {f"forecaster__{name}": values for name, values in space.items()}
-
-
-def _llm(self: Any, panel: Any) -> dict[str, Range]:
-    ranges = {"temperature": FloatRange(0.5, 1.5), "top_p": FloatRange(0.8, 1.0)}
-    return {"context_length": context_lengths(self, panel), **ranges}
-
-
-@pytest.fixture(autouse=True)
-def _pending(monkeypatch: pytest.MonkeyPatch) -> None:
-    spaces = {
-        Forecaster: lambda self, panel: {},
-        TrainedForecaster: _trained,
-        PatchTSTForecaster: _transformer,
-        TSFormerForecaster: _transformer,
-        ITransformerForecaster: _transformer,
-        WrappingForecaster: _inside,
-        SeasonalNaiveForecaster: lambda self, panel: {"season_length": season_lengths(panel)},
-        LLMForecaster: _llm,
-    }
-    for kind, space in spaces.items():
-        if "_search_space" not in vars(kind):
-            monkeypatch.setattr(kind, "_search_space", space, raising=False)
 
 
 def panel_of(df: pd.DataFrame) -> Any:

@@ -48,19 +48,20 @@ class ConformalForecaster(WrappingForecaster):
         forecaster: any forecaster, with its horizon, its quantiles and all else.
         method: `"split"`, or `"adaptive"`.
         n_windows: cut-offs per series; None for at most 40 in the last quarter of a typical
-            series. Each costs a forecast.
-        step_size: steps between cut-offs; None for as many as spread them over that quarter, at
+            series, but not more than its last twenty horizons. Each costs a forecast.
+        step_size: steps between cut-offs; None for as many as spread them over that time, at
             least a quarter of the horizon. For updates, None is the horizon.
-        refit: whether the forecaster is fitted again, to all data, when it is known how to
-            correct it. False keeps the copy that was judged: what is promised then holds for this
-            very model, but it never learns from the last quarter.
+        refit: whether the forecaster is fitted again, to all data, once it is known how to correct
+            it. What is promised holds for the very copy that was judged, whose forecasts start
+            from the latest values all the same; a new one learns from the held out time, too,
+            but it errs otherwise, and may have become surer or less sure of itself.
         learning_rate: how fast `"adaptive"` follows.
     """
 
     method: Method = "split"
     n_windows: int | None = None
     step_size: int | None = None
-    refit: bool = True
+    refit: bool = False
     learning_rate: float = 1.0
 
     def _check_parameters(self) -> None:

@@ -12,6 +12,7 @@ from tsformer.types import Forecast
 
 _MOST_CUTOFFS = 40
 _MOST_ROWS = 50_000  # series times cut-offs
+_MOST_HORIZONS = 20
 
 
 def plan(
@@ -19,15 +20,16 @@ def plan(
 ) -> tuple[int, int]:
     """Return how many cut-offs there are, and the steps from one to the next.
 
-    What is not given spreads them over the last quarter of a typical series, a quarter of the
-    horizon apart or more.
+    What is not given spreads them over the last quarter of a typical series, or its last twenty
+    horizons if these are less, a quarter of the horizon apart or more.
 
     Args:
         lengths: `[S]`, steps of each series.
         horizon: H.
         n_windows, step_size: None where they are to be chosen.
     """
-    region = max(int(np.median(lengths)) // 4, horizon) - horizon
+    quarter = int(np.median(lengths)) // 4
+    region = int(np.clip(quarter, horizon, _MOST_HORIZONS * horizon)) - horizon
     most = n_windows or int(np.clip(_MOST_ROWS // len(lengths), 1, _MOST_CUTOFFS))
     spread = -(-region // (most - 1)) if most > 1 else horizon
     apart = step_size or max(1, horizon // 4, spread)
