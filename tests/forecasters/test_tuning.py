@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import shutil
 import sys
@@ -23,19 +22,18 @@ from sklearn.exceptions import NotFittedError
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.evaluation.metrics import Scores
-from tsformer.forecasters import Forecaster, SeasonalNaiveForecaster, tuning
+from tsformer.forecasters import SeasonalNaiveForecaster, search
 from tsformer.forecasters.conformal import ConformalForecaster
-from tsformer.forecasters.parameters import DECILES
-from tsformer.forecasters.search_spaces import Choice, FloatRange, IntRange, Range
-from tsformer.forecasters.trained import TrainedForecaster
-from tsformer.forecasters.tuning import (
+from tsformer.forecasters.held_out import (
     METRICS,
     Window,
     held_out_windows,
-    read_budget,
-    tune,
     weighted_quantile_loss,
 )
+from tsformer.forecasters.parameters import DECILES
+from tsformer.forecasters.score import naive_errors
+from tsformer.forecasters.search_spaces import Choice, FloatRange, IntRange, Range
+from tsformer.forecasters.tuning import read_budget, tune
 from tsformer.types import Forecast
 
 Make = Callable[..., Any]
@@ -67,34 +65,6 @@ class Shifted(SeasonalNaiveForecaster):
         return Forecast(
             mean=forecast.mean + shift, quantiles=forecast.quantiles + shift, levels=levels
         )
-
-
-# Until forecasters have `tune` and show themselves while they train; then to be deleted.
-
-
-def _train(self: Any, model: Any, training: Any, validation: Any) -> Any:
-    from tsformer.training.train import train
-
-    def show(done: float, network: Any) -> None:
-        self.model_ = copy.deepcopy(network).cpu()
-        self._watch(done)
-
-    return train(
-        model,
-        training=training,
-        validation=validation,
-        settings=self._settings(),
-        seed=int(self.random_state),
-        watch=None if getattr(self, "_watch", None) is None else show,
-    )
-
-
-@pytest.fixture(autouse=True)
-def _pending(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(Forecaster, "tune"):
-        monkeypatch.setattr(Forecaster, "tune", tune, raising=False)
-    if not hasattr(TrainedForecaster, "_watch"):
-        monkeypatch.setattr(TrainedForecaster, "_train", _train)
 
 
 def shifted(**parameters: Any) -> Shifted:
@@ -157,7 +127,7 @@ def test_metrics_agree_with_those_of_the_benchmark(make_frame: Make) -> None:
     quantiles = np.sort(generator.default_rng(0).normal(size=(3, 5, 9)), axis=2)
     truth = window.truth.copy()
     truth[1, 3] = np.nan
-    scores, scale = Scores(24), tuning.naive_errors(window.history)
+    scores, scale = Scores(24), naive_errors(window.history)
     forecast = Forecast(mean=quantiles[:, :, 4], quantiles=quantiles, levels=DECILES)
     scores.update(window.history, truth, forecast)
     expected = scores.result()
@@ -312,7 +282,7 @@ def test_no_trial_begins_after_the_budget(
 ) -> None:
     """Each trial takes a second."""
     clock = itertools.count()
-    monkeypatch.setattr(tuning, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     assert len(tune(shifted(), make_frame(), budget=budget).trials) == expected
 
 

@@ -41,6 +41,7 @@ from tsformer.forecasters.parameters import SharedParameters
 from tsformer.forecasters.persistence import save_forecaster
 from tsformer.forecasters.score import naive_errors, score_panel
 from tsformer.forecasters.search_spaces import Range
+from tsformer.forecasters.tuning import tune as tune_forecaster
 from tsformer.forecasters.words import known_words
 from tsformer.types import Forecast
 
@@ -254,6 +255,8 @@ class Forecaster(SharedParameters, ABC):
         """
         check_is_fitted(self)
         save_forecaster(self, folder)
+
+    tune = tune_forecaster  # as a method, with the same parameters
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "panel_")

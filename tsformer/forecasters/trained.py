@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -67,6 +68,7 @@ class TrainedForecaster(Forecaster):
     """
 
     _jointly = True
+    _watch: ClassVar[Any] = None  # told the share of the training that is done, at each look
 
     context_length: int | None = None
     head: str = "quantile"
@@ -188,7 +190,13 @@ class TrainedForecaster(Forecaster):
             validation=validation,
             settings=self._settings(),
             seed=int(self.random_state),
+            watch=None if self._watch is None else self._show,
         )
+
+    def _show(self, done: float, model: Any) -> None:
+        """Let who watches forecast with the network as it is."""
+        self.model_ = copy.deepcopy(model).cpu()
+        self._watch(done)
 
     def _initial_model(self) -> ScaledModel:
         with torch.random.fork_rng(devices=[]):
