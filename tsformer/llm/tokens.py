@@ -258,9 +258,9 @@ def rank_settings(
 
 
 def random_alphabet(tokenizer: Any, n_symbols: int, *, separator: str, seed: int) -> list[str]:
-    """Return words drawn from a vocabulary, each of them one token between separators.
+    """Return words drawn from a vocabulary, each of them one token whichever words stand beside it.
 
-    Blanks at the end of a separator may belong to the token.
+    Blanks of a separator may belong to the token, but two neighbours must not need the same ones.
     The random alphabets of General Pattern Machines (Mirchandani et al. 2023, section 4).
 
     Raises:
@@ -273,8 +273,12 @@ def random_alphabet(tokenizer: Any, n_symbols: int, *, separator: str, seed: int
         word = vocabulary.pieces[token].decode("utf-8", errors="replace").strip()
         if len(word) < 2 or not (word.isascii() and word.isalpha()):
             continue
-        ids = vocabulary.encode(separator + word + separator)
-        if word.encode() in (vocabulary.pieces[token].strip() for token in ids):
+        neighbours = [word, word]
+        for other in words:
+            neighbours += [other, word]
+        ids = vocabulary.encode(separator + separator.join(neighbours) + separator)
+        pieces = [vocabulary.pieces[token].strip() for token in ids]
+        if [piece.decode() for piece in pieces if piece.isalpha()] == neighbours:
             words[word] = None
         if len(words) == n_symbols:
             return list(words)
