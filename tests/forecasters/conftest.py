@@ -15,6 +15,7 @@ from tsformer.forecasters import (
     LLMForecaster,
     NLinearForecaster,
     PatchTSTForecaster,
+    RecurrentForecaster,
     SeasonalNaiveForecaster,
     TSFormerForecaster,
 )
@@ -39,6 +40,10 @@ def _itransformer(**parameters: Any) -> ITransformerForecaster:
     return ITransformerForecaster(**{**SHARED, **SMALL, **parameters})
 
 
+def _recurrent(**parameters: Any) -> RecurrentForecaster:
+    return RecurrentForecaster(**{**SHARED, **SMALL, **parameters})
+
+
 def _dlinear(**parameters: Any) -> DLinearForecaster:
     return DLinearForecaster(**{**SHARED, **LINEAR, **parameters})
 
@@ -57,8 +62,26 @@ def _seasonal_naive(**parameters: Any) -> SeasonalNaiveForecaster:
 
 @pytest.fixture(
     scope="session",
-    params=[_patchtst, _tsformer, _itransformer, _dlinear, _nlinear, _seasonal_naive, _llm],
-    ids=["patchtst", "tsformer", "itransformer", "dlinear", "nlinear", "naive", "llm"],
+    params=[
+        _patchtst,
+        _tsformer,
+        _itransformer,
+        _recurrent,
+        _dlinear,
+        _nlinear,
+        _seasonal_naive,
+        _llm,
+    ],
+    ids=[
+        "patchtst",
+        "tsformer",
+        "itransformer",
+        "recurrent",
+        "dlinear",
+        "nlinear",
+        "naive",
+        "llm",
+    ],
 )
 def make_forecaster(request: pytest.FixtureRequest) -> Make:
     """Return a constructor of each forecaster in turn, with small sizes unless told otherwise."""

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsformer.forecasters.defaults import default_context_length, default_patches, held_out_sizes
+from tsformer.forecasters.defaults import (
+    default_context_length,
+    default_patches,
+    default_whole_patch,
+    held_out_sizes,
+)
 from tsformer.models.patchtst import PatchTSTConfig
 
 lengths = st.lists(st.integers(1, 5000), min_size=1, max_size=5).map(np.array)
@@ -54,3 +59,25 @@ def test_a_given_size_is_held_out_of_every_series_that_is_longer() -> None:
 def test_when_nothing_is_left_to_train_on_then_error() -> None:
     with pytest.raises(ValueError, match=r"val_size=9 leaves nothing .* longest series has 9"):
         held_out_sizes(np.array([3, 9]), 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("context_length", "season_length", "expected"),
+    [
+        (336, 24, 24),  # a day of hours
+        (182, 7, 14),  # two weeks of days
+        (72, 12, 6),  # half a year of months
+        (156, 52, 13),  # a quarter of weeks
+        (720, 144, 72),
+        (24, 1, 2),
+        (1, 7, 1),
+        (9, 12, 1),
+        (50, 52, 4),
+    ],
+)
+def test_whole_patches_and_seasons_fit(
+    context_length: int, season_length: int, expected: int
+) -> None:
+    found = default_whole_patch(context_length, season_length)
+    assert found == expected
+    assert found % season_length == 0 or season_length % found == 0

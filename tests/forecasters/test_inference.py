@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from tsformer.forecasters.inference import (
     error_correlation,
     forecast_panel,
     interpolate_levels,
-    roll,
-    sample_panel,
+    sample_paths,
 )
+from tsformer.forecasters.rolling import WindowOrigin, roll
 from tsformer.types import Batch, Prediction
 
 HORIZON = 4
@@ -41,6 +42,10 @@ class Gaussian:
         return Prediction(mean, mean[..., None] + steps.sqrt()[:, None] * normal)
 
 
+def roll_windows(model: Any, batch: Batch, horizon: int, levels: tuple[float, ...]):
+    return roll(WindowOrigin(model=model, batch=batch), horizon, levels)
+
+
 def batch_of(target: Tensor) -> Batch:
     return Batch(target=target, observed=torch.ones_like(target, dtype=torch.bool))
 
@@ -50,7 +55,9 @@ def panel_of(values: np.ndarray) -> Panel:
 
 
 def test_beyond_the_horizon_a_random_walk_spreads_with_the_root_of_time() -> None:
-    mean, quantiles = roll(Gaussian(walks=True), batch_of(torch.full((2, 1, 6), 5.0)), 12, LEVELS)
+    mean, quantiles = roll_windows(
+        Gaussian(walks=True), batch_of(torch.full((2, 1, 6), 5.0)), 12, LEVELS
+    )
     torch.testing.assert_close(mean, torch.full((2, 1, 12), 5.0))
     deviation = np.sqrt(np.arange(1, 13))[:, None]
     expected = 5 + deviation * ndtri(np.array(LEVELS))
@@ -62,7 +69,7 @@ def test_beyond_the_horizon_a_random_walk_spreads_with_the_root_of_time() -> Non
 
 
 def test_beyond_the_horizon_white_noise_stays_as_wide_as_it_is() -> None:
-    _, quantiles = roll(Gaussian(walks=False), batch_of(torch.zeros(1, 1, 6)), 11, LEVELS)
+    _, quantiles = roll_windows(Gaussian(walks=False), batch_of(torch.zeros(1, 1, 6)), 11, LEVELS)
     assert quantiles.shape == (1, 1, 11, len(LEVELS))
     expected = np.tile(ndtri(np.array(LEVELS)), (11, 1))
     np.testing.assert_allclose(quantiles[0, 0, :, 1:-1], expected[:, 1:-1], atol=0.06)
@@ -79,7 +86,7 @@ def test_contexts_move_on_by_what_was_forecast() -> None:
 
     target = torch.arange(6.0).reshape(1, 1, 6)
     observed = torch.tensor([[[True, True, False, True, False, True]]])
-    roll(Recorder(walks=True), Batch(target=target, observed=observed), 2 * HORIZON, (0.5,))
+    roll_windows(Recorder(walks=True), Batch(target=target, observed=observed), 2 * HORIZON, (0.5,))
     continued = seen[-1]
     assert (continued.target[:, 0, :2] == torch.tensor([4.0, 5.0])).all()
     assert not continued.observed[:, 0, 0].any()
@@ -90,9 +97,9 @@ def test_contexts_move_on_by_what_was_forecast() -> None:
 
 def test_series_of_a_batch_are_rolled_as_each_alone() -> None:
     target = torch.randn(3, 1, 6, generator=torch.Generator().manual_seed(0))
-    together = roll(Gaussian(walks=True), batch_of(target), 9, LEVELS)
+    together = roll_windows(Gaussian(walks=True), batch_of(target), 9, LEVELS)
     for number in range(3):
-        alone = roll(Gaussian(walks=True), batch_of(target[number : number + 1]), 9, LEVELS)
+        alone = roll_windows(Gaussian(walks=True), batch_of(target[number : number + 1]), 9, LEVELS)
         for one, other in zip(alone, together, strict=True):
             torch.testing.assert_close(one[0], other[number])
 
@@ -105,10 +112,9 @@ def test_a_panel_larger_than_a_block_comes_back_in_order() -> None:
 
 
 def test_paths_have_the_quantiles_of_the_forecast_and_the_given_correlation() -> None:
-    paths = sample_panel(
-        Gaussian(walks=False),
-        panel_of(np.zeros((2, 5))),
-        HORIZON,
+    forecast = forecast_panel(Gaussian(walks=False), panel_of(np.zeros((2, 5))), HORIZON, DENSE)
+    paths = sample_paths(
+        forecast,
         n_samples=8000,
         correlation=0.7,
         generator=np.random.default_rng(0),

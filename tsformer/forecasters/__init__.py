@@ -8,6 +8,7 @@ from tsformer.forecasters.linear import DLinearForecaster, NLinearForecaster
 from tsformer.forecasters.llm import LLMForecaster
 from tsformer.forecasters.patchtst import PatchTSTForecaster
 from tsformer.forecasters.persistence import load
+from tsformer.forecasters.recurrent import RecurrentForecaster
 from tsformer.forecasters.seasonal_naive import SeasonalNaiveForecaster
 from tsformer.forecasters.tsformer import TSFormerForecaster
 
@@ -20,6 +21,7 @@ FORECASTERS = {
         LLMForecaster,
         NLinearForecaster,
         PatchTSTForecaster,
+        RecurrentForecaster,
         SeasonalNaiveForecaster,
         TSFormerForecaster,
     )
@@ -34,6 +36,7 @@ __all__ = [
     "LLMForecaster",
     "NLinearForecaster",
     "PatchTSTForecaster",
+    "RecurrentForecaster",
     "SeasonalNaiveForecaster",
     "TSFormerForecaster",
     "coverage_report",

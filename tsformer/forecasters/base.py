@@ -73,6 +73,11 @@ class Forecaster(SharedParameters, ABC):
     def _memory(self) -> int:
         """Steps at the end of each series that a forecast needs."""
 
+    @property
+    def _reach(self) -> int:
+        """Steps at the end of given series that a forecast looks at, if there are as many."""
+        return self._memory
+
     @known_words
     def fit(
         self,
@@ -160,7 +165,7 @@ class Forecaster(SharedParameters, ABC):
         levels = quantile_levels(self.quantiles if quantiles is None else quantiles, level)
         panel, layout = fitted._context(df, static_df)
         panel = self._with_future(panel, layout, future_df, steps)
-        warn_of_unknown(panel, layout, fitted._memory)
+        warn_of_unknown(panel, layout, fitted._reach)
         forecast = forecast_all(fitted, panel, steps, levels)
         return layout.write(*forecast_rows(panel, layout, forecast))
 
@@ -184,7 +189,7 @@ class Forecaster(SharedParameters, ABC):
         n_samples = positive_integer("n_samples", n_samples)
         panel, layout = fitted._context(df, static_df)
         panel = self._with_future(panel, layout, future_df, steps)
-        warn_of_unknown(panel, layout, fitted._memory)
+        warn_of_unknown(panel, layout, fitted._reach)
         paths = sample_all(fitted, panel, steps, n_samples)
         return layout.write(*sample_rows(panel, layout, paths))
 

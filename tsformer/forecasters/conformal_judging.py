@@ -51,7 +51,7 @@ def judge(forecaster: Forecaster, panel: Panel, cutoffs: np.ndarray, number: int
     rows = panel.univariate()
     begin = rows.offsets[:-1] + np.repeat(cutoffs, panel.n_variates)
     truth = rows.values[0][begin[:, None] + np.arange(horizon)].astype(np.float64)
-    recent = history.tail(forecaster._memory).univariate()
+    recent = history.tail(forecaster._reach).univariate()
     truth[recent.known_counts == 0] = np.nan  # such forecasts are none of the model's
     return Judged(
         quantiles=forecast.quantiles,
@@ -70,7 +70,7 @@ def spread_of(forecaster: Forecaster, panel: Panel, forecast: Forecast) -> np.nd
     width = forecast.quantile(0.9) - forecast.quantile(0.1)
     if (width > 0).all():
         return width
-    recent = panel.tail(forecaster._memory).univariate()
+    recent = panel.tail(forecaster._reach).univariate()
     return np.where(width > 0, width, _usual_changes(recent, forecaster.season_length_)[:, None])
 
 

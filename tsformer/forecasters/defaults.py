@@ -33,6 +33,20 @@ def default_patches(context_length: int) -> tuple[int, int]:
     return min(2 * stride, context_length), stride
 
 
+def default_whole_patch(context_length: int, season_length: int) -> int:
+    """Return about a twelfth of the context that seasons divide into, or that divides into them.
+
+    The same phase of each season then stands at the same place of a patch.
+    """
+    wanted = context_length / 12
+    seasons = max(1, round(wanted / season_length))
+    parts = max(1, round(season_length / wanted))
+    divisors = [n for n in range(1, season_length + 1) if season_length % n == 0]
+    best = min(divisors, key=lambda n: (abs(n - parts), n))
+    patch_length = seasons * season_length if wanted > season_length else season_length // best
+    return max(1, min(patch_length, context_length // 2))
+
+
 def held_out_sizes(
     lengths: np.ndarray, horizon: int, val_size: int | np.ndarray | None
 ) -> np.ndarray:

@@ -109,7 +109,7 @@ def _recent(forecaster: Forecaster, panel: Panel, horizon: int) -> Panel:
             f"to come, but for {coming} of {horizon}; use predict with future_df, or "
             "cross_validation"
         )
-    recent = panel.tail(forecaster._memory)
+    recent = panel.tail(forecaster._reach)
     return recent if forecaster._jointly else recent.univariate()
 
 

@@ -29,10 +29,11 @@ from tsformer.forecasters.checks import (
 )
 from tsformer.forecasters.defaults import default_context_length, held_out_sizes
 from tsformer.forecasters.inference import (
+    DENSE,
     error_correlation,
     forecast_panel,
     held_out_batches,
-    sample_panel,
+    sample_paths,
 )
 from tsformer.forecasters.search_spaces import Choice, FloatRange, Range, context_lengths
 from tsformer.models.scaled import ScaledModel
@@ -216,14 +217,11 @@ class TrainedForecaster(Forecaster):
         return forecast_panel(self.model_, panel, horizon, levels, self.encoder_)
 
     def _sample(self, panel: Panel, horizon: int, n_samples: int) -> np.ndarray:
-        return sample_panel(
-            self.model_,
-            panel,
-            horizon,
+        return sample_paths(
+            self._forecast(panel, horizon, DENSE),
             n_samples=n_samples,
             correlation=self.correlation_,
             generator=self._generator(),
-            encoder=self.encoder_,
         )
 
     def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

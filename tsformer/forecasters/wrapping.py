@@ -71,6 +71,10 @@ class WrappingForecaster(Forecaster):
     def _memory(self) -> int:
         return self.forecaster_._memory
 
+    @property
+    def _reach(self) -> int:
+        return max(self._memory, self.forecaster_._reach)
+
     def _fit_inside(self, panel: Panel, val_size: int | np.ndarray | None) -> Forecaster:
         """Return a fitted copy of the forecaster inside."""
         return clone(self.forecaster).fit_panel(panel, val_size)

@@ -70,7 +70,9 @@ class ScaledModel(nn.Module):
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""
-        output, scale = self._run(batch)
+        return self._read_head(*self._run(batch), levels)
+
+    def _read_head(self, output: Tensor, scale: Scale, levels: Sequence[float]) -> Prediction:
         mean, quantiles = self.head.predict(output, scale, levels)
         flat = scale.scale == 0
         return Prediction(
