@@ -12,9 +12,14 @@ import pytest
 import tsformer.evaluation.runner as runner
 from tsformer.data.datasets import DatasetUnavailableError
 from tsformer.evaluation.runner import evaluate, make_forecaster, run_suite
-from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec
+from tsformer.evaluation.suite import ModelSpec, PretrainSpec, SuiteSpec, TaskSpec
 from tsformer.evaluation.tasks import load_task
-from tsformer.forecasters import FORECASTERS, LLMForecaster, SeasonalNaiveForecaster
+from tsformer.forecasters import (
+    FORECASTERS,
+    LLMForecaster,
+    PatchTSTForecaster,
+    SeasonalNaiveForecaster,
+)
 
 TASK = TaskSpec(name="sea", dataset="el_nino", horizon=12, season_length=12, windows=2)
 OTHER = TaskSpec(name="air", dataset="air_passengers", horizon=6, season_length=12, windows=1)
@@ -319,3 +324,76 @@ def test_a_joint_model_sees_the_series_of_a_task_together(
     assert records[2]["scores"] == pytest.approx(records[1]["scores"])
     assert {example["series"] for example in records[2]["examples"]} == {"one", "two"}
     assert records[1]["fingerprint"] != records[2]["fingerprint"]
+
+
+SMALL = {
+    "context_length": 24,
+    "patch_length": 4,
+    "max_steps": 2,
+    "d_model": 8,
+    "n_heads": 2,
+    "d_ff": 8,
+}
+
+
+def test_a_model_learns_from_other_data_first_with_parameters_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[Any] = []
+    pretrain_panel = PatchTSTForecaster.pretrain_panel
+
+    def watched(self: Any, panel: Any, val_size: Any = None) -> Any:
+        taught.append((self.get_params(), panel.ids.tolist(), panel.lengths.tolist()))
+        return pretrain_panel(self, panel, val_size)
+
+    fitted: list[Any] = []
+    fit_panel = PatchTSTForecaster.fit_panel
+
+    def watched_too(self: Any, panel: Any, val_size: Any = None) -> Any:
+        fitted.append((self.get_params(), self.pretrained_.sizes, panel.lengths.tolist()))
+        return fit_panel(self, panel, val_size)
+
+    monkeypatch.setattr(PatchTSTForecaster, "pretrain_panel", watched)
+    monkeypatch.setattr(PatchTSTForecaster, "fit_panel", watched_too)
+    model = ModelSpec(
+        name="Taught",
+        forecaster="PatchTSTForecaster",
+        parameters=SMALL,
+        seeds=(3,),
+        pretrain=PretrainSpec(dataset="air_passengers", parameters={"max_steps": 5}),
+    )
+    task = replace(TASK, training_share=0.5)
+    record = run_suite(make_suite(NAIVE, model, tasks=(task,)), tmp_path)[1]
+    assert record["status"] == "done", record
+    assert record["pretrain_seconds"] > 0
+    [(parameters, ids, lengths)] = taught
+    assert parameters["max_steps"] == 5
+    assert parameters["random_state"] == 3
+    assert (ids, lengths) == (["air_passengers"], [144 - 2 * 12])
+    [(parameters, sizes, lengths)] = fitted
+    assert parameters["max_steps"] == 2
+    assert sizes["d_model"] == 8
+    assert lengths == load_task(task).training_panel.lengths.tolist()
+
+
+def test_a_model_whose_other_data_cannot_be_had_is_skipped(tmp_path: Path) -> None:
+    model = ModelSpec(
+        name="Taught",
+        forecaster="PatchTSTForecaster",
+        parameters=SMALL,
+        pretrain=PretrainSpec(dataset="unknown"),
+    )
+    known = runner.load_task
+
+    def load(spec: TaskSpec) -> Any:
+        if spec.dataset == "unknown":
+            raise DatasetUnavailableError("no such data here")
+        return known(spec)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "load_task", load)
+        records = run_suite(make_suite(NAIVE, model, tasks=(TASK,)), tmp_path)
+    assert [(r["status"], r.get("error")) for r in records] == [
+        ("done", None),
+        ("skipped", "no such data here"),
+    ]

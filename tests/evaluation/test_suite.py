@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec, load_suite, restrict
+from tsformer.evaluation.suite import (
+    ModelSpec,
+    PretrainSpec,
+    SuiteSpec,
+    TaskSpec,
+    load_suite,
+    restrict,
+)
 
 MODEL = {"name": "SeasonalNaive", "forecaster": "SeasonalNaiveForecaster"}
 TASK = {"name": "a", "dataset": "el_nino", "horizon": 12, "season_length": 12}
@@ -140,3 +147,14 @@ def test_a_suite_says_what_differs_by_task_and_what_is_joint(tmp_path: Path) -> 
     assert [model.joint for model in suite.models] == [False, False, True]
     parameters = [suite.models[1].parameters_for(task) for task in suite.tasks]
     assert parameters == [{}, {"dropout": 0.5}]
+
+
+def test_a_suite_says_what_a_model_learns_from_first(tmp_path: Path) -> None:
+    net = {"name": "Net", "forecaster": "PatchTSTForecaster"}
+    first = {"dataset": "etth1", "parameters": {"max_steps": 9}}
+    models = [MODEL, net, {**net, "name": "Taught", "pretrain": first}]
+    suite = load_suite(write(tmp_path / "suite.yaml", tasks=[TASK], models=models))
+    assert [model.pretrain for model in suite.models] == [None, None, PretrainSpec(**first)]
+    wrong = [MODEL, {**net, "pretrain": {"data": "etth1"}}]
+    with pytest.raises(ValueError, match="unknown key 'data'; there are dataset, parameters"):
+        load_suite(write(tmp_path / "wrong.yaml", tasks=[TASK], models=wrong))

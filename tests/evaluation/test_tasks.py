@@ -126,6 +126,27 @@ def test_long_term_protocol_needs_a_split_that_fits(monkeypatch: pytest.MonkeyPa
         make(monkeypatch, long_frame({"a": 40}), protocol="ltsf", split=(30, 10, 10))
 
 
+def test_of_the_rows_to_train_on_the_latest_share_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"protocol": "ltsf", "split": (20, 6, 10), "horizon": 4}
+    whole = make(monkeypatch, long_frame({"a": 40, "b": 40}), **sizes)
+    task = make(monkeypatch, long_frame({"a": 40, "b": 40}), training_share=0.25, **sizes)
+    assert whole.training_panel.lengths.tolist() == [26, 26]
+    assert task.training_panel.lengths.tolist() == [5 + 6, 5 + 6]
+    np.testing.assert_array_equal(
+        task.training_panel.series(1), whole.training_panel.series(1)[:, 15:]
+    )
+    np.testing.assert_array_equal(task.cutoffs, whole.cutoffs)
+    rolling = make(monkeypatch, long_frame({"a": 60, "b": 40}), windows=3, training_share=0.5)
+    assert rolling.training.tolist() == [45, 25]
+    assert rolling.training_panel.lengths.tolist() == [23, 13]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1, -1])
+def test_a_share_of_the_rows_must_be_one(share: float) -> None:
+    with pytest.raises(ValueError, match=f"task 't': training_share={share} must be above 0"):
+        TaskSpec(name="t", dataset="d", horizon=5, season_length=7, training_share=share)
+
+
 def test_weeks_that_are_not_complete_are_dropped() -> None:
     frame = long_frame({"a": 30}, start="2020-01-01")  # a Wednesday
     weeks = resample(frame, ResampleSpec(freq="W-TUE", how="sum"))

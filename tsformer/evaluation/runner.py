@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tsformer.data.datasets import DatasetUnavailableError
 from tsformer.data.grid import as_python
 from tsformer.evaluation.baselines import StatisticalBaseline
 from tsformer.evaluation.metrics import Scores, middle_levels
-from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec
+from tsformer.evaluation.suite import ModelSpec, PretrainSpec, SuiteSpec, TaskSpec
 from tsformer.evaluation.tasks import Task, Windows, load_task
 from tsformer.forecasters import FORECASTERS
 from tsformer.types import Forecast
@@ -82,9 +82,12 @@ def _run(
         return {**record, "status": "skipped", "error": str(error)}, None
     try:
         together = task.joined() if model.joint else task
-        record |= evaluate(together, make_forecaster(model, spec, seed))
+        forecaster = make_forecaster(model, spec, seed)
+        if model.pretrain is not None:
+            record["pretrain_seconds"] = _pretrain(forecaster, model.pretrain, spec)
+        record |= evaluate(together, forecaster)
         record["status"] = "done"
-    except ImportError as error:  # an extra, or a package with a model, that is not installed
+    except (ImportError, DatasetUnavailableError) as error:  # an extra, a model, or what it learns
         record |= {"status": "skipped", "error": str(error)}
     except Exception as error:  # one model's failure must not lose the others' results
         record |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
@@ -101,6 +104,17 @@ def make_forecaster(model: ModelSpec, task: TaskSpec, seed: int | None) -> Any:
     if seed is not None:
         parameters["random_state"] = seed
     return FORECASTERS[model.forecaster](**parameters)
+
+
+def _pretrain(forecaster: Any, other: PretrainSpec, task: TaskSpec) -> float:
+    """Let a forecaster learn from other data first, and return the seconds that it took."""
+    source = load_task(replace(task, dataset=other.dataset, training_share=1.0))
+    own = forecaster.get_params(deep=False)
+    began = time.perf_counter()
+    forecaster.set_params(**other.parameters)
+    forecaster.pretrain_panel(source.training_panel, source.val_size)
+    forecaster.set_params(**{name: own[name] for name in other.parameters})
+    return time.perf_counter() - began
 
 
 def evaluate(task: Task, forecaster: Any) -> Record:

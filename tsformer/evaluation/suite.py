@@ -43,6 +43,7 @@ class TaskSpec:
         every: take every so manieth step only, from the first on.
         resample: None to take the data as they are.
         split: for `ltsf`: rows to train on, to validate on and to test on.
+        training_share: of the rows to train on those that a model sees, the latest ones.
         n_levels: quantile levels of CRPS: 9 for 0.1 … 0.9, n for the middles of n equal parts of
             0 … 1, with which the CRPS of n samples is exact.
         density: whether models that can are also asked for the density of what came.
@@ -59,9 +60,30 @@ class TaskSpec:
     every: int = 1
     resample: ResampleSpec | None = None
     split: tuple[int, int, int] | None = None
+    training_share: float = 1.0
     n_levels: int = 9
     density: bool = False
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.training_share <= 1:
+            share = self.training_share
+            raise ValueError(
+                f"task {self.name!r}: training_share={share} must be above 0, at most 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSpec:
+    """Other data that a model learns from first, under the task's protocol.
+
+    Attributes:
+        dataset: a name of the registry.
+        parameters: of the model while it does so, where they differ.
+    """
+
+    dataset: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +98,7 @@ class ModelSpec:
         joint: take series that run side by side as the variates of one item.
         tasks: parameters by the end of a task's name, where they differ; such as
             `{"720": {"dropout": 0.5}}`.
+        pretrain: what it learns from first, if anything.
     """
 
     name: str
@@ -84,6 +107,7 @@ class ModelSpec:
     seeds: tuple[int, ...] = ()
     joint: bool = False
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pretrain: PretrainSpec | None = None
 
     def parameters_for(self, task: TaskSpec) -> dict[str, Any]:
         """Return the parameters for a task."""
@@ -196,7 +220,10 @@ def _task(content: Mapping[str, Any], path: str) -> TaskSpec:
 def _model(content: Mapping[str, Any], path: str) -> ModelSpec:
     seeds = tuple(content.get("seeds", ()))
     tasks = {str(end): given for end, given in content.get("tasks", {}).items()}  # YAML: 720
-    return _build(ModelSpec, {**content, "seeds": seeds, "tasks": tasks}, path)
+    values = {**content, "seeds": seeds, "tasks": tasks}
+    if values.get("pretrain") is not None:
+        values["pretrain"] = _build(PretrainSpec, values["pretrain"], path)
+    return _build(ModelSpec, values, path)
 
 
 def _build(kind: type[Spec], values: Mapping[str, Any], path: str) -> Spec:

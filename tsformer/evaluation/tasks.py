@@ -50,7 +50,7 @@ class Task:
     Attributes:
         spec: what it was made from.
         panel: all series, whole.
-        training: steps of each series that a model may learn from, `[S]`.
+        training: where what a model may learn from ends in each series, `[S]`.
         val_size: how many of these are held out for validation; None leaves it to the model.
         cutoffs: `[windows, S]`, steps before each window.
         variates: the names of series that were joined to one.
@@ -79,7 +79,9 @@ class Task:
     @property
     def training_panel(self) -> Panel:
         """What a model may learn from; series without any of it are left out."""
-        learned = self.panel.head(self.training)
+        rows = self.training - (self.val_size or 0)
+        unseen = np.floor((1 - self.spec.training_share) * rows).astype(np.int64)
+        learned = self.panel.slice(unseen, self.training)
         return learned.select(np.flatnonzero(learned.lengths > 0))
 
     def windows(self, memory: int | None = None) -> Iterator[Windows]:

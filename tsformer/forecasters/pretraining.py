@@ -166,12 +166,11 @@ class PretrainedForecaster(CovariateForecaster):
     ) -> TrainingReport:
         """Teach the parts of the task alone, then all; keep the best weights of both."""
         steps = max(1, self.max_steps // 3)
-        head = clone(self).set_params(fine_tune="head", max_steps=steps)
-        first = head._train(model, training, validation)
+        with _frozen(model.network, rank=0):
+            first = self._train_for(steps, model, training, validation, watched=False)
         kept = copy.deepcopy(model.state_dict())
         model.train()  # where training ends, it is in evaluation mode
-        full = clone(self).set_params(fine_tune="full", max_steps=max(1, self.max_steps - steps))
-        later = full._train(model, training, validation)
+        later = self._train_for(max(1, self.max_steps - steps), model, training, validation)
         best_loss, best_step = later.best_loss, first.steps + later.best_step
         if first.best_loss is not None and (best_loss is None or first.best_loss <= best_loss):
             model.load_state_dict(kept)

@@ -183,15 +183,27 @@ class TrainedForecaster(Forecaster):
         return CovariateEncoder()
 
     def _train(self, model: ScaledModel, training: Windows, validation: Windows) -> TrainingReport:
+        """Teach the network in place."""
+        return self._train_for(self.max_steps, model, training, validation)
+
+    def _train_for(
+        self,
+        max_steps: int,
+        model: ScaledModel,
+        training: Windows,
+        validation: Windows,
+        *,
+        watched: bool = True,
+    ) -> TrainingReport:
         from tsformer.training.train import train  # imports Lightning, which takes seconds
 
         return train(
             model,
             training=training,
             validation=validation,
-            settings=self._settings(),
+            settings=replace(self._settings(), max_steps=max_steps),
             seed=int(self.random_state),
-            watch=None if self._watch is None else self._show,
+            watch=self._show if watched and self._watch is not None else None,
         )
 
     def _show(self, done: float, model: Any) -> None:
