@@ -11,8 +11,8 @@ import pytest
 
 import tsformer
 
-EXTRAS = {"accelerate", "gguf", "httpx", "onnx", "polars", "ray", "sktime", "statsforecast"}
-EXTRAS |= {"tenacity", "tokenizers", "transformers"}
+EXTRAS = {"accelerate", "gguf", "httpx", "onnx", "optuna", "polars", "ray", "sktime"}
+EXTRAS |= {"statsforecast", "tenacity", "tokenizers", "transformers"}
 
 
 def modules_after(statement: str) -> set[str]:

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from tsformer import load
 from tsformer.forecasters.linear import DLinearForecaster, NLinearForecaster
+from tsformer.forecasters.search_spaces import search_space
 
 Make = Callable[..., Any]
 KINDS = {"dlinear": DLinearForecaster, "nlinear": NLinearForecaster}
@@ -122,3 +123,9 @@ def test_defaults_fit_short_and_long_series_without_a_thought(kind: str) -> None
         values = np.random.default_rng(0).normal(size=length)
         forecaster = KINDS[kind](horizon=6, max_steps=1).fit(values)
         assert np.isfinite(forecaster.predict()["mean"]).all()
+
+
+def test_the_search_space_of_dlinear_holds_its_kernels(make_frame: Make) -> None:
+    df = make_frame()
+    assert search_space(make("dlinear", kernel_size=7), df)["kernel_size"].values[0] == 7
+    assert "kernel_size" not in search_space(make("nlinear"), df)

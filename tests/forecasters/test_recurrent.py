@@ -17,6 +17,7 @@ from tsformer import load
 from tsformer.data.frame import Schema, read_panel
 from tsformer.forecasters import ConformalForecaster, RecurrentForecaster
 from tsformer.forecasters.reading import Reading
+from tsformer.forecasters.search_spaces import search_space
 
 Make = Callable[..., Any]
 SMALL = {
@@ -202,3 +203,8 @@ def test_it_learns_a_season_that_no_window_of_a_patch_shows() -> None:
 def test_a_patch_longer_than_the_context_is_refused(make_frame: Make) -> None:
     with pytest.raises(ValueError, match="patch_length=17 must be from 1 to context_length=16"):
         make(patch_length=17).fit(make_frame())
+
+
+def test_the_search_space_holds_no_context_shorter_than_a_patch(make_frame: Make) -> None:
+    contexts = search_space(make(patch_length=10), make_frame(length=100))["context_length"]
+    assert min(length for length in contexts.values) >= 10

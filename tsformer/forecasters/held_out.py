@@ -44,12 +44,15 @@ def held_out_windows(panel: Panel, horizon: int, n_windows: int, step_size: int)
     return [Window(history=history, truth=truth) for history, truth in split]
 
 
-def weighted_quantile_loss(truth: np.ndarray, quantiles: np.ndarray, _: np.ndarray) -> float:
+def weighted_quantile_loss(
+    truth: np.ndarray, quantiles: np.ndarray, scale: np.ndarray | None = None
+) -> float:
     """Return the mean over the deciles of the quantile loss divided by the mean absolute value.
 
     Args:
         truth: `[W, H]`, NaN = missing.
         quantiles: `[W, H, 9]`.
+        scale: not used.
     """
     known, levels = np.isfinite(truth), np.asarray(DECILES)
     errors = truth[known][:, None] - quantiles[known]
@@ -57,9 +60,13 @@ def weighted_quantile_loss(truth: np.ndarray, quantiles: np.ndarray, _: np.ndarr
     return float(losses.mean(axis=1).sum() / (np.abs(truth[known]).sum() or 1.0))
 
 
-def scaled_error(truth: np.ndarray, quantiles: np.ndarray, scale: np.ndarray) -> float:
+def scaled_error(
+    truth: np.ndarray, quantiles: np.ndarray, scale: np.ndarray | None = None
+) -> float:
     """Return the mean absolute error of the median, each in units of its `scale`, `[W]`."""
-    errors = np.abs(truth - quantiles[:, :, DECILES.index(0.5)]) / scale[:, None]
+    errors = np.abs(truth - quantiles[:, :, DECILES.index(0.5)])
+    if scale is not None:
+        errors = errors / scale[:, None]
     return float(errors[np.isfinite(truth)].mean())
 
 

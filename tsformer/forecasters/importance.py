@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsformer.data.panel import Panel, ragged_ranges
 from tsformer.forecasters.checks import positive_integer
 from tsformer.forecasters.covariates import KINDS
+from tsformer.forecasters.held_out import scaled_error, weighted_quantile_loss
 from tsformer.forecasters.parameters import DECILES
 from tsformer.forecasters.score import split_last
 
@@ -114,19 +115,15 @@ def permute(
 
 def _error(forecaster: Any, panel: Panel, n_windows: int, metric: str) -> float:
     """Return the error of the forecasts of all windows together."""
-    levels = np.array(DECILES if metric == "crps" else (0.5,))
-    total, weight, count = 0.0, 0.0, 0
-    for history, truth in _windows(panel, forecaster.horizon, n_windows):
-        quantiles = forecaster.predict_panel(history, quantiles=levels).quantiles
-        known = np.isfinite(truth)
-        errors = truth[known][:, None] - quantiles[known]
-        losses = 2 * np.maximum(levels * errors, (levels - 1) * errors)
-        total += float(losses.mean(axis=1).sum())
-        weight += float(np.abs(truth[known]).sum())
-        count += int(known.sum())
-    if count == 0:
+    windows = list(_windows(panel, forecaster.horizon, n_windows))
+    truth = np.concatenate([truth for _, truth in windows])
+    forecasts = [forecaster.predict_panel(past, quantiles=DECILES) for past, _ in windows]
+    quantiles = np.concatenate([forecast.quantiles for forecast in forecasts])
+    if not np.isfinite(truth).any():
         raise ValueError("no series has a value in the windows that are forecast")
-    return total / ((weight or 1.0) if metric == "crps" else count)
+    if metric == "crps":
+        return weighted_quantile_loss(truth, quantiles)
+    return scaled_error(truth, quantiles)
 
 
 def _windows(panel: Panel, horizon: int, n_windows: int) -> Iterator[tuple[Panel, np.ndarray]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tsformer.data.panel import Panel
 from tsformer.forecasters.checks import positive_integer, quantile_levels
+from tsformer.forecasters.search_spaces import Choice, Range
 from tsformer.forecasters.trained import TrainedForecaster
 from tsformer.models.linear import DLinearConfig, NLinearConfig, dlinear, nlinear
 from tsformer.models.scaled import ScaledModel
@@ -50,6 +52,10 @@ class DLinearForecaster(TrainedForecaster):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         positive_integer("kernel_size", self.kernel_size)
+
+    def _search_space(self, panel: Panel) -> dict[str, Range]:
+        kernels = dict.fromkeys([self.kernel_size, 5, 13, 25, 49])
+        return {**super()._search_space(panel), "kernel_size": Choice([*kernels])}
 
     def _sizes(self) -> dict[str, Any]:
         config = DLinearConfig(

@@ -13,7 +13,7 @@ from tsformer.data.panel import Panel
 from tsformer.forecasters.checks import FitReport, positive_integer, quantile_levels
 from tsformer.forecasters.defaults import default_whole_patch
 from tsformer.forecasters.reading import Reading
-from tsformer.forecasters.search_spaces import Range, encoder_sizes
+from tsformer.forecasters.search_spaces import Range, context_lengths, encoder_sizes
 from tsformer.forecasters.trained import TrainedForecaster
 from tsformer.models.recurrent import RecurrentConfig
 from tsformer.models.states import State
@@ -65,7 +65,9 @@ class RecurrentForecaster(TrainedForecaster):
         make_norm(self.norm, 1)  # refuses an unknown name
 
     def _search_space(self, panel: Panel) -> dict[str, Range]:
-        return {**super()._search_space(panel), **encoder_sizes(self)}
+        contexts = context_lengths(self, panel, shortest=self.patch_length or 1)
+        space = {**super()._search_space(panel), **encoder_sizes(self)}
+        return {**space, "context_length": contexts}
 
     def _sizes(self) -> dict[str, Any]:
         patch_length = self.patch_length or default_whole_patch(
