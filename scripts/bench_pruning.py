@@ -36,7 +36,8 @@ def trained(task: Task, seed: int, max_steps: int | None) -> Any:
     suite = load_suite("ltsf_etth1")
     spec = next(model for model in suite.models if model.name == "PatchTST")
     if max_steps is not None:
-        spec = replace(spec, parameters={**spec.parameters, "max_steps": max_steps})
+        parameters = {**spec.parameters_for(task.spec), "max_steps": max_steps}
+        spec = replace(spec, parameters=parameters, tasks={})
     forecaster = make_forecaster(spec, task.spec, seed)
     return forecaster.fit_panel(task.training_panel, val_size=task.val_size)
 
