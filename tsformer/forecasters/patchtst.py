@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from tsformer.data.windows import Windows
 from tsformer.forecasters.checks import positive_integer, quantile_levels
@@ -95,6 +96,8 @@ class PatchTSTForecaster(PretrainedForecaster):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
             masked: Any = MaskedModel(model.network, **sizes, share=self.mask_share)
+            # a hidden patch is nothing but its position: from small ones, learning begins late
+            nn.init.normal_(masked.network.embedding.position)
         return super()._pretrain(masked, training, validation)
 
     def _build(self, sizes: dict[str, Any]) -> ScaledModel:
