@@ -160,3 +160,19 @@ def test_the_density_is_a_mean_over_all_values_that_came(generator: np.random.Ge
     assert scores.result()["NLL"] == pytest.approx(3.0)
     scores.update_density(np.array([[-np.inf]]))  # what was held impossible came
     assert scores.result()["NLL"] == np.inf
+
+
+def test_starred_scores_are_of_the_first_windows(generator: np.random.Generator) -> None:
+    history, truth = generator.normal(10, 3, (9, 30)), generator.normal(10, 3, (9, 5))
+    truth[2, 3] = np.nan
+    forecast = make_forecast(generator, (9, 5))
+    scores = Scores(season_length=7, n_starred=6)
+    for part in (slice(0, 4), slice(4, 8), slice(8, 9)):  # windows may come in parts
+        chosen = Forecast(
+            mean=forecast.mean[part], quantiles=forecast.quantiles[part], levels=LEVELS
+        )
+        scores.update(make_history(history[part]), truth[part], chosen)
+    result, errors = scores.result(), truth - forecast.mean
+    assert result["MSE*"] == pytest.approx(np.nanmean(errors[:6] ** 2))
+    assert result["MAE*"] == pytest.approx(np.nanmean(np.abs(errors[:6])))
+    assert result["MSE"] == pytest.approx(np.nanmean(errors**2))

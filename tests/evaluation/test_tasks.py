@@ -126,6 +126,18 @@ def test_long_term_protocol_needs_a_split_that_fits(monkeypatch: pytest.MonkeyPa
         make(monkeypatch, long_frame({"a": 40}), protocol="ltsf", split=(30, 10, 10))
 
 
+def test_windows_that_fill_batches_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = long_frame({"a": 40, "b": 40})
+    sizes = {"protocol": "ltsf", "split": (20, 6, 10), "horizon": 4}
+    task = make(monkeypatch, frame, batch=3, **sizes)
+    assert len(task.cutoffs) == 7
+    assert task.n_starred == 6 * 2
+    together = task.joined()
+    assert together.n_starred == 6 * 2
+    assert make(monkeypatch, frame, **sizes).n_starred is None
+    assert make(monkeypatch, frame, batch=8, **sizes).n_starred == 0
+
+
 def test_of_the_rows_to_train_on_the_latest_share_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"protocol": "ltsf", "split": (20, 6, 10), "horizon": 4}
     whole = make(monkeypatch, long_frame({"a": 40, "b": 40}), **sizes)

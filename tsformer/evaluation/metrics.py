@@ -13,6 +13,7 @@ from gluonts.ev.ts_stats import seasonal_error
 from tsformer.data.panel import Panel
 from tsformer.types import Forecast
 
+_STARRED = {"MSE*": MSE, "MAE*": MAE}
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -34,10 +35,17 @@ class Scores:
     - `coverage80`, `width80`: share of values within the 10 % and 90 % quantiles, and the mean
       distance of these divided by the mean absolute value.
     - `MSE`, `MAE`: of the mean forecast, in units of the data.
+    - `MSE*`, `MAE*`: the same over the first `n_starred` windows only.
     """
 
-    def __init__(self, season_length: int, levels: Sequence[float] = LEVELS) -> None:
+    def __init__(
+        self,
+        season_length: int,
+        levels: Sequence[float] = LEVELS,
+        n_starred: int | None = None,
+    ) -> None:
         self.season_length = season_length
+        self._left = n_starred or 0  # windows that still count in the starred scores
         self.crps_levels = tuple(levels)
         self.levels = tuple(sorted({*levels, 0.1, 0.5, 0.9}))  # that a forecast must have
         self._evaluators: dict[str, Any] = {
@@ -49,6 +57,12 @@ class Scores:
             "MSE": MSE(forecast_type="mean")(axis=None),
             "MAE": MAE(forecast_type="mean")(axis=None),
         }
+        self._starred: dict[str, Any] = {}
+        if n_starred:
+            self._starred = {
+                name: evaluator(forecast_type="mean")(axis=None)
+                for name, evaluator in _STARRED.items()
+            }
         self._width, self._level = 0.0, 0.0
         self._nats, self._scored = 0.0, 0
 
@@ -68,6 +82,11 @@ class Scores:
         for name, evaluator in self._evaluators.items():
             chosen = {**data, "label": scaled, "seasonal_error": np.where(scale > 0, scale, 1)}
             evaluator.update(chosen if name == "MASE" else data)
+        if self._left:
+            first = {"label": label[: self._left], "mean": forecast.mean[: self._left]}
+            for evaluator in self._starred.values():
+                evaluator.update(first)
+            self._left -= len(first["label"])
         width = forecast.quantile(0.9) - forecast.quantile(0.1)
         self._width += float(width[~label.mask].sum()) if label.mask.any() else float(width.sum())
         self._level += float(np.abs(label).sum())
@@ -81,6 +100,7 @@ class Scores:
     def result(self) -> dict[str, float]:
         """Return the scores."""
         values = {name: float(evaluator.get()) for name, evaluator in self._evaluators.items()}
+        values |= {name: float(evaluator.get()) for name, evaluator in self._starred.items()}
         values["coverage80"] = values.pop("below90") - values.pop("below10")
         values["width80"] = self._width / self._level
         if self._scored:

@@ -119,7 +119,8 @@ def _pretrain(forecaster: Any, other: PretrainSpec, task: TaskSpec) -> float:
 
 def evaluate(task: Task, forecaster: Any) -> Record:
     """Return scores, seconds, peak memory and examples of one forecaster on one task."""
-    scores = Scores(task.spec.season_length, middle_levels(task.spec.n_levels))
+    levels = middle_levels(task.spec.n_levels)
+    scores = Scores(task.spec.season_length, levels, task.n_starred)
     examples: list[Record] = []
     with peak_memory() as memory, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -43,6 +43,8 @@ class TaskSpec:
         every: take every so manieth step only, from the first on.
         resample: None to take the data as they are.
         split: for `ltsf`: rows to train on, to validate on and to test on.
+        batch: also scores, as `MSE*` and `MAE*`, the windows that fill batches of this size: what
+            published figures are of whose authors left out an incomplete last batch.
         training_share: of the rows to train on those that a model sees, the latest ones.
         n_levels: quantile levels of CRPS: 9 for 0.1 … 0.9, n for the middles of n equal parts of
             0 … 1, with which the CRPS of n samples is exact.
@@ -60,6 +62,7 @@ class TaskSpec:
     every: int = 1
     resample: ResampleSpec | None = None
     split: tuple[int, int, int] | None = None
+    batch: int | None = None
     training_share: float = 1.0
     n_levels: int = 9
     density: bool = False

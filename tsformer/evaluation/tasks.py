@@ -77,6 +77,14 @@ class Task:
         )
 
     @property
+    def n_starred(self) -> int | None:
+        """How many windows, a row per series or variate, fill batches (see `TaskSpec.batch`)."""
+        if self.spec.batch is None:
+            return None
+        whole = len(self.cutoffs) // self.spec.batch * self.spec.batch
+        return whole * len(self.panel) * self.panel.n_variates
+
+    @property
     def training_panel(self) -> Panel:
         """What a model may learn from; series without any of it are left out."""
         rows = self.training - (self.val_size or 0)
