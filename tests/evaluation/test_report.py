@@ -263,3 +263,22 @@ def test_each_seed_is_a_line_and_each_model_a_panel(tmp_path: Path) -> None:
 def test_losses_that_are_not_finite_are_no_error(tmp_path: Path) -> None:
     draw_training("losses", {"Net": [[(1, float("nan"))]]}, tmp_path / "losses.png")
     assert (tmp_path / "losses.png").is_file()
+
+
+def test_starred_scores_stand_beside_published_figures_and_seconds_of_pretraining_by_themselves(
+    tmp_path: Path,
+) -> None:
+    records = [
+        {**record, "scores": {**record["scores"], "MSE*": 2 * record["scores"]["MASE"]}}
+        for record in RECORDS
+    ]
+    records[1]["pretrain_seconds"], records[4]["pretrain_seconds"] = 7.0, 5.0
+    suite = replace(SUITE, metrics=("MSE*",), published={"Famous": {"first": {"MSE*": 0.1234}}})
+    text = write_report(suite, records, tmp_path).read_text(encoding="utf-8")
+    part = text.split("## MSE* by task")[1]
+    assert "| first | 4.0000 | 1.5000 | 0.1234 |" in part
+    summary = text.split("## Over all tasks")[1].splitlines()
+    assert "pretrain s" in next(line for line in summary if line.startswith("| model"))
+    assert "| 12.000 |" in next(line for line in summary if line.startswith("| Net"))
+    assert "| – |" in next(line for line in summary if line.startswith("| SeasonalNaive"))
+    assert "pretrain s" not in write_report(SUITE, RECORDS, tmp_path).read_text(encoding="utf-8")

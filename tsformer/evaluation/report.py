@@ -17,7 +17,7 @@ import tsformer
 from tsformer.evaluation.pictures import draw_task, draw_training
 from tsformer.evaluation.suite import SuiteSpec, TaskSpec
 
-_COLUMNS = ["MASE", "CRPS", "ND", "NLL", "coverage80", "width80", "MSE", "MAE"]
+_COLUMNS = ["MASE", "CRPS", "ND", "NLL", "coverage80", "width80", "MSE", "MAE", "MSE*", "MAE*"]
 _LOGARITHMS = {"NLL"}  # scores that are subtracted instead of divided, and averaged as they are
 
 
@@ -27,7 +27,7 @@ def results_frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
     for record in records:
         row = {name: record.get(name) for name in ("task", "model", "seed", "status")}
         row |= {name: record.get("scores", {}).get(name, np.nan) for name in _COLUMNS}
-        for name in ("fit_seconds", "predict_seconds", "peak_memory_mb"):
+        for name in ("pretrain_seconds", "fit_seconds", "predict_seconds", "peak_memory_mb"):
             row[name] = record.get(name, np.nan)
         rows.append(row | {"error": record.get("error", "")})
     return pd.DataFrame(rows)
@@ -106,7 +106,14 @@ def _summary(suite: SuiteSpec, results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per model."""
     done = results[results["status"] == "done"]
     by_task = done.groupby(["model", "task"])[
-        ["coverage80", "width80", "fit_seconds", "predict_seconds", "peak_memory_mb"]
+        [
+            "coverage80",
+            "width80",
+            "pretrain_seconds",
+            "fit_seconds",
+            "predict_seconds",
+            "peak_memory_mb",
+        ]
     ].mean()
     table = pd.DataFrame(
         {
@@ -118,6 +125,8 @@ def _summary(suite: SuiteSpec, results: pd.DataFrame) -> pd.DataFrame:
     )
     table["coverage80"] = by_task["coverage80"].groupby("model").mean()
     table["width80"] = by_task["width80"].groupby("model").mean()
+    if by_task["pretrain_seconds"].notna().any():
+        table["pretrain s"] = by_task["pretrain_seconds"].groupby("model").sum(min_count=1)
     table["fit s"] = by_task["fit_seconds"].groupby("model").sum()
     table["predict s"] = by_task["predict_seconds"].groupby("model").sum()
     table["peak MB"] = by_task["peak_memory_mb"].groupby("model").max()
