@@ -72,10 +72,7 @@ class RecurrentModel(ScaledModel):
         begin = length - (n_asked - 1) * patch_length
         truth, known = (
             torch.cat(parts, dim=-1).flatten(0, 1)[:, begin:].unfold(1, self.horizon, patch_length)
-            for parts in (
-                [batch.target, batch.future],
-                [batch.observed, batch.future_observed],
-            )
+            for parts in ([batch.target, batch.future], [batch.observed, batch.future_observed])
         )  # [R, M, H]
         counts = known & (scale.scale > 0)
         target = torch.where(counts, truth, scale.loc)
@@ -88,9 +85,8 @@ class RecurrentModel(ScaledModel):
     def _run(self, batch: Batch) -> tuple[Tensor, Scale]:
         output, scale = self._outputs(batch, n_known=0, n_asked=1)
         shape = batch.target.shape[:2]
-        return output[:, 0].unflatten(0, shape), Scale(
-            *(s[:, 0].unflatten(0, shape) for s in scale)
-        )
+        loc, size = (part[:, 0].unflatten(0, shape) for part in scale)
+        return output[:, 0].unflatten(0, shape), Scale(loc, size)
 
     def _outputs(self, batch: Batch, n_known: int, n_asked: int) -> tuple[Tensor, Scale]:
         """Return what is said at the end of a window and at the ends of patches before, `[R, M]`.

@@ -80,9 +80,8 @@ class LinearAttention(nn.Module):
         end = torch.full_like(steps[:1], n_taken).expand(memory.shape[-1])
         faded = self.rotary(memory.transpose(-1, -2), -end).transpose(-1, -2)
         faded = faded * self._fade(end[:1], and_now=True)[..., None]
-        return self.output(gathered.transpose(1, 2).flatten(2)), faded + key.transpose(
-            -1, -2
-        ) @ value
+        memory = faded + key.transpose(-1, -2) @ value
+        return self.output(gathered.transpose(1, 2).flatten(2)), memory
 
     def _fade(self, distance: Int[Tensor, "*axes"], *, and_now: bool = False) -> Tensor:
         """Return what is left after so many tokens, `[heads, …]`; nothing of what is to come."""
