@@ -273,10 +273,13 @@ def test_starred_scores_stand_beside_published_figures_and_seconds_of_pretrainin
         for record in RECORDS
     ]
     records[1]["pretrain_seconds"], records[4]["pretrain_seconds"] = 7.0, 5.0
-    suite = replace(SUITE, metrics=("MSE*",), published={"Famous": {"first": {"MSE*": 0.1234}}})
+    suite = replace(
+        SUITE, metrics=("MSE*", "MSE"), published={"Famous": {"first": {"MSE*": 0.1234}}}
+    )
     text = write_report(suite, records, tmp_path).read_text(encoding="utf-8")
-    part = text.split("## MSE* by task")[1]
-    assert "| first | 4.0000 | 1.5000 | 0.1234 |" in part
+    _, starred, other = text.split("## MSE")[:3]
+    assert "| first | 4.0000 | 1.5000 | 0.1234 |" in starred
+    assert "published" not in other
     summary = text.split("## Over all tasks")[1].splitlines()
     assert "pretrain s" in next(line for line in summary if line.startswith("| model"))
     assert "| 12.000 |" in next(line for line in summary if line.startswith("| Net"))

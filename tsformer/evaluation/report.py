@@ -142,7 +142,8 @@ def _metric_part(suite: SuiteSpec, results: pd.DataFrame, metric: str) -> list[s
     table = table[[model.name for model in suite.models if model.name in table]]
     for model, tasks in suite.published.items():
         figures = {task: scores[metric] for task, scores in tasks.items() if metric in scores}
-        table[f"{model} (published)"] = pd.Series(figures, dtype=float)
+        if figures:
+            table[f"{model} (published)"] = pd.Series(figures, dtype=float)
     last = "mean" if metric in _LOGARITHMS else "geometric mean"
     table.loc[last] = means(table, metric)
     return [f"## {metric} by task", "Means over seeds.", _markdown(table, digits=4)]
