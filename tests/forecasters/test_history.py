@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
+from tsformer.forecasters import RecurrentForecaster
+
 Make = Callable[..., Any]
 
 
@@ -35,7 +37,10 @@ def test_updated_forecasts_are_those_from_the_joined_data(
     forecaster = make_forecaster().fit(known)
     expected = forecaster.predict(df)
     answer = forecaster.update(newer).predict()
-    pd.testing.assert_frame_equal(answer, expected, check_exact=True)
+    if isinstance(forecaster, RecurrentForecaster):  # the same sums, in another order
+        pd.testing.assert_frame_equal(answer, expected, rtol=1e-5, atol=1e-5)
+    else:
+        pd.testing.assert_frame_equal(answer, expected, check_exact=True)
     assert answer["ds"].min() == df["ds"].max() + pd.Timedelta(hours=1)
 
 
