@@ -10,6 +10,7 @@ import numpy as np
 
 from tsformer.data.grid import as_python
 from tsformer.data.panel import Panel
+from tsformer.nn.encoder import make_norm
 from tsformer.training.settings import TrainingReport
 
 
@@ -41,6 +42,18 @@ def positive_integer(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name}={value} must be at least 1")
     return int(value)
+
+
+def check_patch_encoder(forecaster: Any) -> None:
+    """Raise a ValueError for sizes or a norm that no network of patches can have.
+
+    Sizes of patches may be None: these are then chosen from the data.
+    """
+    for name in ("patch_length", "stride", "d_model", "n_heads", "n_layers", "d_ff"):
+        value = getattr(forecaster, name, None)
+        if value is not None or name not in ("patch_length", "stride"):
+            positive_integer(name, value)
+    make_norm(forecaster.norm, 1)  # refuses an unknown name
 
 
 def seed(value: Any) -> int:

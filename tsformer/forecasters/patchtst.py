@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from tsformer.data.windows import Windows
-from tsformer.forecasters.checks import positive_integer, quantile_levels
+from tsformer.forecasters.checks import check_patch_encoder, quantile_levels
 from tsformer.forecasters.defaults import default_patches
 from tsformer.forecasters.pretraining import PretrainedForecaster
 from tsformer.models.masked import MaskedModel
 from tsformer.models.patchtst import PatchTSTConfig, patchtst
 from tsformer.models.scaled import ScaledModel
-from tsformer.nn.encoder import make_norm
 from tsformer.training.settings import TrainingReport
 
 
@@ -48,11 +47,7 @@ class PatchTSTForecaster(PretrainedForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name in ("patch_length", "stride", "d_model", "n_heads", "n_layers", "d_ff"):
-            value = getattr(self, name)
-            if value is not None or name not in ("patch_length", "stride"):
-                positive_integer(name, value)
-        make_norm(self.norm, 1)  # refuses an unknown name
+        check_patch_encoder(self)
 
     def _sizes(self) -> dict[str, Any]:
         patch_length, stride = default_patches(self.context_length_)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tsformer.data.panel import Panel
-from tsformer.forecasters.checks import FitReport, positive_integer, quantile_levels
+from tsformer.forecasters.checks import FitReport, check_patch_encoder, quantile_levels
 from tsformer.forecasters.defaults import default_whole_patch
 from tsformer.forecasters.reading import Reading
 from tsformer.forecasters.search_spaces import Range, context_lengths, encoder_sizes
@@ -18,7 +18,6 @@ from tsformer.forecasters.trained import TrainedForecaster
 from tsformer.models.recurrent import RecurrentConfig
 from tsformer.models.states import State
 from tsformer.models.streaming import RecurrentModel, recurrent
-from tsformer.nn.encoder import make_norm
 from tsformer.nn.running_scale import Moments
 from tsformer.types import Forecast
 
@@ -58,11 +57,7 @@ class RecurrentForecaster(TrainedForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name in ("patch_length", "d_model", "n_heads", "n_layers", "d_ff"):
-            value = getattr(self, name)
-            if value is not None or name != "patch_length":
-                positive_integer(name, value)
-        make_norm(self.norm, 1)  # refuses an unknown name
+        check_patch_encoder(self)
 
     def _search_space(self, panel: Panel) -> dict[str, Range]:
         contexts = context_lengths(self, panel, shortest=self.patch_length or 1)

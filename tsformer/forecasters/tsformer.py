@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tsformer.forecasters.checks import positive_integer, quantile_levels
+from tsformer.forecasters.checks import check_patch_encoder, quantile_levels
 from tsformer.forecasters.defaults import default_patches
 from tsformer.forecasters.pretraining import PretrainedForecaster
 from tsformer.models.scaled import ScaledModel
 from tsformer.models.tsformer import TSFormerConfig, tsformer
-from tsformer.nn.encoder import make_norm
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -46,11 +45,7 @@ class TSFormerForecaster(PretrainedForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name in ("patch_length", "stride", "d_model", "n_heads", "n_layers", "d_ff"):
-            value = getattr(self, name)
-            if value is not None or name not in ("patch_length", "stride"):
-                positive_integer(name, value)
-        make_norm(self.norm, 1)  # refuses an unknown name
+        check_patch_encoder(self)
 
     def _sizes(self) -> dict[str, Any]:
         patch_length, stride = default_patches(self.context_length_)
