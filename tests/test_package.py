@@ -11,7 +11,7 @@ import pytest
 
 import tsformer
 
-EXTRAS = {"accelerate", "gguf", "httpx", "onnx", "optuna", "polars", "ray", "sktime"}
+EXTRAS = {"accelerate", "fracast", "gguf", "httpx", "onnx", "optuna", "polars", "ray", "sktime"}
 EXTRAS |= {"statsforecast", "tenacity", "tokenizers", "transformers"}
 
 

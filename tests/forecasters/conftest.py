@@ -17,6 +17,7 @@ from tsformer.forecasters import (
     PatchTSTForecaster,
     RecurrentForecaster,
     SeasonalNaiveForecaster,
+    TrainedTSFormerForecaster,
     TSFormerForecaster,
 )
 
@@ -33,7 +34,11 @@ def _patchtst(**parameters: Any) -> PatchTSTForecaster:
 
 
 def _tsformer(**parameters: Any) -> TSFormerForecaster:
-    return TSFormerForecaster(**{**SHARED, **SMALL, **parameters})
+    return TSFormerForecaster(**{**SHARED, "context_length": 16, **parameters})
+
+
+def _trained_tsformer(**parameters: Any) -> TrainedTSFormerForecaster:
+    return TrainedTSFormerForecaster(**{**SHARED, **SMALL, **parameters})
 
 
 def _itransformer(**parameters: Any) -> ITransformerForecaster:
@@ -65,6 +70,7 @@ def _seasonal_naive(**parameters: Any) -> SeasonalNaiveForecaster:
     params=[
         _patchtst,
         _tsformer,
+        _trained_tsformer,
         _itransformer,
         _recurrent,
         _dlinear,
@@ -75,6 +81,7 @@ def _seasonal_naive(**parameters: Any) -> SeasonalNaiveForecaster:
     ids=[
         "patchtst",
         "tsformer",
+        "trained-tsformer",
         "itransformer",
         "recurrent",
         "dlinear",

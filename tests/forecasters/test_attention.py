@@ -10,7 +10,7 @@ import torch
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.forecasters.attention import attention_maps
-from tsformer.forecasters.tsformer import TSFormerForecaster
+from tsformer.forecasters.trained_tsformer import TrainedTSFormerForecaster
 from tsformer.models import inspection
 from tsformer.types import Batch
 
@@ -66,9 +66,9 @@ def test_tokens_of_patches_are_named_by_their_last_time(
     assert len(hours) == layer.weights.shape[-1]
 
 
-def make_tsformer(**parameters: Any) -> TSFormerForecaster:
+def make_tsformer(**parameters: Any) -> TrainedTSFormerForecaster:
     sizes = {"context_length": 16, "patch_length": 4, "stride": 4, "d_model": 8, "n_heads": 2}
-    return TSFormerForecaster(horizon=6, d_ff=8, max_steps=2, **{**sizes, **parameters})
+    return TrainedTSFormerForecaster(horizon=6, d_ff=8, max_steps=2, **{**sizes, **parameters})
 
 
 def test_tokens_of_the_horizon_are_named_by_what_they_forecast(make_frame: Make) -> None:

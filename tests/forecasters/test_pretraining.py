@@ -15,12 +15,12 @@ from sklearn.base import clone
 from torch import Tensor
 
 from tsformer import load
-from tsformer.forecasters import PatchTSTForecaster, TSFormerForecaster
+from tsformer.forecasters import PatchTSTForecaster, TrainedTSFormerForecaster
 from tsformer.models.weights import read_weights, task_parts, write_weights
 from tsformer.training.settings import TrainingReport
 
 Make = Callable[..., Any]
-KINDS = [PatchTSTForecaster, TSFormerForecaster]
+KINDS = [PatchTSTForecaster, TrainedTSFormerForecaster]
 SMALL = {
     "horizon": 4,
     "season_length": 4,
@@ -346,12 +346,12 @@ def test_another_task_takes_all_that_does_not_belong_to_the_old_one(
 def test_the_season_is_that_of_the_series_to_forecast(make_frame: Make) -> None:
     hours, days = make_frame(length=80), make_frame(length=80, freq="D")
     parameters = {**SMALL, "season_length": None, "context_length": 28}
-    forecaster = TSFormerForecaster(**parameters, seasonal=True).pretrain(hours)
+    forecaster = TrainedTSFormerForecaster(**parameters, seasonal=True).pretrain(hours)
     assert forecaster.pretrained_.sizes["season_length"] == 24
     for seasonal in (True, False):  # what was learned beside an average needs it
         forecaster.set_params(seasonal=seasonal).fit(days)
         assert forecaster.model_.network.seasonal.season_length == 7
-    without = TSFormerForecaster(**parameters).pretrain(hours).set_params(seasonal=True)
+    without = TrainedTSFormerForecaster(**parameters).pretrain(hours).set_params(seasonal=True)
     assert without.fit(days).model_.network.seasonal is None
 
 
@@ -398,8 +398,8 @@ def test_what_many_series_have_taught_is_known_at_once() -> None:
     many = np.sin(np.arange(60) * 2 * np.pi / 8 + phases)
     few = np.sin(np.arange(40) * 2 * np.pi / 8 + 1.0)
     options = {**SMALL, "dropout": 0.0, "patience": None, "head": "mse"}
-    taught = TSFormerForecaster(**{**options, "max_steps": 60}).pretrain(many)
-    plain = TSFormerForecaster(**{**options, **STILL}).fit(few)
+    taught = TrainedTSFormerForecaster(**{**options, "max_steps": 60}).pretrain(many)
+    plain = TrainedTSFormerForecaster(**{**options, **STILL}).fit(few)
     taught.set_params(**STILL).fit(few)
     losses = [each.fit_report_.training.best_loss for each in (taught, plain)]
     assert losses[0] < 0.2 * losses[1]

@@ -89,7 +89,8 @@ def test_series_whose_end_is_missing_do_not_count(make_forecaster: Make, make_fr
     tail = df["ds"] > df["ds"].iloc[-5]
     gone = df.assign(y=df["y"].mask(tail & (df["unique_id"] == "a")))
     forecaster = make_forecaster().fit(df[~tail])
-    assert forecaster.score(gone) == forecaster.score(df[df["unique_id"] == "b"])
+    alone = forecaster.score(df[df["unique_id"] == "b"])
+    assert forecaster.score(gone) == pytest.approx(alone, rel=1e-5)  # sums of other blocks
     with pytest.raises(ValueError, match="nothing to score"):
         forecaster.score(df.assign(y=df["y"].mask(tail)))
 

@@ -16,7 +16,7 @@ from tsformer.forecasters import (
     LLMForecaster,
     PatchTSTForecaster,
     SeasonalNaiveForecaster,
-    TSFormerForecaster,
+    TrainedTSFormerForecaster,
 )
 from tsformer.forecasters.score import naive_errors
 
@@ -28,7 +28,7 @@ MAKERS: dict[str, Make] = {
     "naive": lambda **p: SeasonalNaiveForecaster(**{**SHARED, **p}),
     "llm": lambda **p: LLMForecaster(**{**SHARED, "model": "ngram", "n_samples": 5, **p}),
     "patchtst": lambda **p: PatchTSTForecaster(**{**SHARED, **SMALL, **p}),
-    "tsformer": lambda **p: TSFormerForecaster(**{**SHARED, **SMALL, **p}),
+    "tsformer": lambda **p: TrainedTSFormerForecaster(**{**SHARED, **SMALL, **p}),
 }
 APART = ["naive", "llm"]  # those that take one target at a time
 KEYS = ["unique_id", "ds", "variate"]

@@ -12,7 +12,7 @@ import pytest
 from sklearn.base import clone
 
 from tsformer import load
-from tsformer.forecasters import TSFormerForecaster
+from tsformer.forecasters import TrainedTSFormerForecaster
 
 Make = Callable[..., Any]
 HEADS = ["quantile", "mse", "mae", "huber", "student_t", "normal", "laplace"]
@@ -20,8 +20,8 @@ SHARED = {"horizon": 4, "season_length": 4}
 SMALL = {"context_length": 18, "max_steps": 3, "d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 8}
 
 
-def make(**parameters: Any) -> TSFormerForecaster:
-    return TSFormerForecaster(**{**SHARED, **SMALL, **parameters})
+def make(**parameters: Any) -> TrainedTSFormerForecaster:
+    return TrainedTSFormerForecaster(**{**SHARED, **SMALL, **parameters})
 
 
 def together(df: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def test_every_head_answers_and_survives_saving(
     assert (np.diff(answer[["0.1", "0.5", "0.9"]]) > 0).all()
     forecaster.save(tmp_path / "saved")
     loaded = load(tmp_path / "saved")
-    assert type(loaded) is TSFormerForecaster
+    assert type(loaded) is TrainedTSFormerForecaster
     assert loaded.get_params() == forecaster.get_params()
     again = loaded.predict(horizon=9, quantiles=[0.1, 0.9])
     pd.testing.assert_frame_equal(again, answer, check_exact=True)
@@ -179,6 +179,6 @@ def test_every_size_reaches_the_network(options: dict[str, Any], make_frame: Mak
 def test_defaults_fit_short_and_long_series_without_a_thought() -> None:
     for length in (3, 20, 90):
         values = np.random.default_rng(0).normal(size=length)
-        forecaster = TSFormerForecaster(horizon=6, max_steps=1).fit(values)
+        forecaster = TrainedTSFormerForecaster(horizon=6, max_steps=1).fit(values)
         assert forecaster.context_length_ <= 48
         assert np.isfinite(forecaster.predict()["mean"]).all()

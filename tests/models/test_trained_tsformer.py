@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tsformer.models.scaled import ScaledModel
-from tsformer.models.tsformer import TSFormerConfig, tsformer
+from tsformer.models.trained_tsformer import TrainedTSFormerConfig, trained_tsformer
 from tsformer.types import Batch
 
 LEVELS = (0.1, 0.5, 0.9)
-CONFIG = TSFormerConfig(  # neither context nor horizon is a multiple of patch or stride
+CONFIG = TrainedTSFormerConfig(  # neither context nor horizon is a multiple of patch or stride
     context_length=23,
     horizon=7,
     patch_length=4,
@@ -33,7 +33,7 @@ HEADS = ["quantile", "mse", "mae", "huber", "student_t", "normal", "laplace", "n
 def make_model(**changes: Any) -> ScaledModel:
     """Return a model whose every weight matters: readout and covariates of a new one are zero."""
     torch.manual_seed(0)
-    model = tsformer(replace(CONFIG, **changes)).eval()
+    model = trained_tsformer(replace(CONFIG, **changes)).eval()
     for parameter in model.network.parameters():
         if (parameter == 0).all():
             torch.nn.init.normal_(parameter, std=0.1)
@@ -285,7 +285,9 @@ def test_covariates_of_the_context_and_of_the_series_matter(readout: str) -> Non
 @pytest.mark.parametrize("readout", READOUTS)
 def test_untrained_it_forecasts_the_mean_as_uncertain_as_the_window_is_wide(readout: str) -> None:
     batch = make_batch()
-    quantiles = answer(tsformer(replace(CONFIG, readout=readout, **COVARIATES)).eval(), batch)
+    quantiles = answer(
+        trained_tsformer(replace(CONFIG, readout=readout, **COVARIATES)).eval(), batch
+    )
     loc = batch.target.mean(dim=-1, keepdim=True)[..., None]
     deviation = batch.target.std(dim=-1, correction=0, keepdim=True)[..., None]
     expected = loc + deviation * torch.tensor([-1.2816, 0.0, 1.2816])
@@ -318,7 +320,10 @@ def test_counts_have_no_location_to_add_a_season_to() -> None:
 def test_after_one_step_the_loss_reaches_every_weight(readout: str, norm: str) -> None:
     torch.manual_seed(0)
     changes = {"readout": readout, "norm": norm, "dropout": 0.0, "season_length": 5}
-    model, batch = tsformer(replace(CONFIG, **changes, **COVARIATES)), make_batch(missing=0.3)
+    model, batch = (
+        trained_tsformer(replace(CONFIG, **changes, **COVARIATES)),
+        make_batch(missing=0.3),
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
@@ -333,7 +338,9 @@ def test_a_token_readout_has_as_many_weights_for_any_context_and_horizon() -> No
     shapes = [
         {
             n: p.shape
-            for n, p in tsformer(replace(CONFIG, readout="tokens", **sizes)).named_parameters()
+            for n, p in trained_tsformer(
+                replace(CONFIG, readout="tokens", **sizes)
+            ).named_parameters()
         }
         for sizes in ({}, {"context_length": 60, "horizon": 31})
     ]
@@ -368,7 +375,7 @@ def test_a_variate_is_learned_from_another() -> None:
         torch.manual_seed(0)
         sizes = {"context_length": 8, "horizon": 4, "n_layers": 1}
         changes = {"head": "mse", "dropout": 0.0, "across_variates": across}
-        model = tsformer(replace(CONFIG, **sizes, **changes))
+        model = trained_tsformer(replace(CONFIG, **sizes, **changes))
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
         recent = []
         for _ in range(60):
@@ -402,4 +409,4 @@ def test_a_variate_is_learned_from_another() -> None:
 )
 def test_sizes_that_do_not_fit_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        tsformer(replace(CONFIG, **changes))
+        trained_tsformer(replace(CONFIG, **changes))

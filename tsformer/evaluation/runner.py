@@ -23,6 +23,7 @@ from tsformer.data.datasets import DatasetUnavailableError
 from tsformer.data.grid import as_python
 from tsformer.evaluation.baselines import StatisticalBaseline
 from tsformer.evaluation.metrics import Scores, middle_levels
+from tsformer.evaluation.peers import PEERS
 from tsformer.evaluation.suite import ModelSpec, PretrainSpec, SuiteSpec, TaskSpec
 from tsformer.evaluation.tasks import Task, Windows, load_task
 from tsformer.forecasters import FORECASTERS
@@ -99,6 +100,8 @@ def make_forecaster(model: ModelSpec, task: TaskSpec, seed: int | None) -> Any:
     """Return an unfitted forecaster for a task."""
     parameters = model.parameters_for(task)
     parameters["horizon"] = task.horizon
+    if model.forecaster in PEERS:
+        return PEERS[model.forecaster](**parameters)
     if model.forecaster not in FORECASTERS:
         return StatisticalBaseline(model=model.forecaster, **parameters)
     if seed is not None:

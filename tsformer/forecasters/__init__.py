@@ -10,6 +10,7 @@ from tsformer.forecasters.patchtst import PatchTSTForecaster
 from tsformer.forecasters.persistence import load
 from tsformer.forecasters.recurrent import RecurrentForecaster
 from tsformer.forecasters.seasonal_naive import SeasonalNaiveForecaster
+from tsformer.forecasters.trained_tsformer import TrainedTSFormerForecaster
 from tsformer.forecasters.tsformer import TSFormerForecaster
 
 FORECASTERS = {
@@ -24,6 +25,7 @@ FORECASTERS = {
         RecurrentForecaster,
         SeasonalNaiveForecaster,
         TSFormerForecaster,
+        TrainedTSFormerForecaster,
     )
 }
 
@@ -39,6 +41,7 @@ __all__ = [
     "RecurrentForecaster",
     "SeasonalNaiveForecaster",
     "TSFormerForecaster",
+    "TrainedTSFormerForecaster",
     "coverage_report",
     "load",
 ]

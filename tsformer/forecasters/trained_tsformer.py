@@ -9,11 +9,11 @@ from tsformer.forecasters.checks import check_patch_encoder, quantile_levels
 from tsformer.forecasters.defaults import default_patches
 from tsformer.forecasters.pretraining import PretrainedForecaster
 from tsformer.models.scaled import ScaledModel
-from tsformer.models.tsformer import TSFormerConfig, tsformer
+from tsformer.models.trained_tsformer import TrainedTSFormerConfig, trained_tsformer
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class TSFormerForecaster(PretrainedForecaster):
+class TrainedTSFormerForecaster(PretrainedForecaster):
     """TSFormer, our own patch transformer, trained on all series of a panel together.
 
     Args:
@@ -33,14 +33,14 @@ class TSFormerForecaster(PretrainedForecaster):
 
     patch_length: int | None = None
     stride: int | None = None
-    d_model: int = TSFormerConfig.d_model
-    n_heads: int = TSFormerConfig.n_heads
-    n_layers: int = TSFormerConfig.n_layers
-    d_ff: int = TSFormerConfig.d_ff
-    dropout: float = TSFormerConfig.dropout
-    norm: str = TSFormerConfig.norm
-    across_variates: bool = TSFormerConfig.across_variates
-    readout: Literal["flat", "tokens"] = TSFormerConfig.readout
+    d_model: int = TrainedTSFormerConfig.d_model
+    n_heads: int = TrainedTSFormerConfig.n_heads
+    n_layers: int = TrainedTSFormerConfig.n_layers
+    d_ff: int = TrainedTSFormerConfig.d_ff
+    dropout: float = TrainedTSFormerConfig.dropout
+    norm: str = TrainedTSFormerConfig.norm
+    across_variates: bool = TrainedTSFormerConfig.across_variates
+    readout: Literal["flat", "tokens"] = TrainedTSFormerConfig.readout
     seasonal: bool = False
 
     def _check_parameters(self) -> None:
@@ -51,7 +51,7 @@ class TSFormerForecaster(PretrainedForecaster):
         patch_length, stride = default_patches(self.context_length_)
         if self.patch_length is not None:
             patch_length, stride = self.patch_length, max(1, self.patch_length // 2)
-        config = TSFormerConfig(
+        config = TrainedTSFormerConfig(
             context_length=self.context_length_,
             horizon=int(self.horizon),
             patch_length=int(patch_length),
@@ -75,4 +75,6 @@ class TSFormerForecaster(PretrainedForecaster):
         return sizes
 
     def _build(self, sizes: dict[str, Any]) -> ScaledModel:
-        return tsformer(TSFormerConfig(**{**sizes, "levels": tuple(sizes["levels"])}))
+        return trained_tsformer(
+            TrainedTSFormerConfig(**{**sizes, "levels": tuple(sizes["levels"])})
+        )

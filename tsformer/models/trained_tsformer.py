@@ -32,7 +32,7 @@ from tsformer.types import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class TSFormerConfig:
+class TrainedTSFormerConfig:
     """Sizes of the network.
 
     Attributes:
@@ -82,10 +82,10 @@ class TSFormerConfig:
         return patch_count(self.context_length, self.patch_length, self.stride)
 
 
-class TSFormerLayer(nn.Module):
+class TrainedTSFormerLayer(nn.Module):
     """Attention along time, attention across variates, feed-forward, each added to its input."""
 
-    def __init__(self, config: TSFormerConfig) -> None:
+    def __init__(self, config: TrainedTSFormerConfig) -> None:
         super().__init__()
         width, n_heads = config.d_model, config.n_heads
         self.time_norm = make_norm(config.norm, width)
@@ -122,13 +122,15 @@ class TSFormerLayer(nn.Module):
         return (tokens + self.dropout(worked)).unflatten(0, (n_batch, -1))
 
 
-class TSFormerNetwork(nn.Module):
+class TrainedTSFormerNetwork(nn.Module):
     """The network between normalisation and head."""
 
     # what belongs to one horizon, head and set of covariates, not to all series alike
     task_parts: tuple[str, ...] = ("seasonal", "readout", "step_readout", "covariates")
 
-    def __init__(self, config: TSFormerConfig, output_size: int, location: int | None) -> None:
+    def __init__(
+        self, config: TrainedTSFormerConfig, output_size: int, location: int | None
+    ) -> None:
         super().__init__()
         sizes = {"patch_length": config.patch_length, "d_model": config.d_model}
         steps = {"horizon": config.horizon, "output_size": output_size}
@@ -142,7 +144,7 @@ class TSFormerNetwork(nn.Module):
         self.covariates = CovariateEmbedding(
             config.n_covariates, config.n_static, **sizes, stride=config.stride
         )
-        self.layers = nn.ModuleList(TSFormerLayer(config) for _ in range(config.n_layers))
+        self.layers = nn.ModuleList(TrainedTSFormerLayer(config) for _ in range(config.n_layers))
         self.norm = make_norm(config.norm, config.d_model)
         self.readout: FlatReadout | TokenReadout = (
             FlatReadout(config.n_patches, config.d_model, **steps)
@@ -190,8 +192,8 @@ class TSFormerNetwork(nn.Module):
         return output + average[..., None] * centre
 
 
-def tsformer(config: TSFormerConfig) -> ScaledModel:
+def trained_tsformer(config: TrainedTSFormerConfig) -> ScaledModel:
     """Return an untrained TSFormer, its head chosen by `config.head`."""
     head = make_head(config.head, levels=config.levels)
-    network = TSFormerNetwork(config, head.output_size, head.location)
+    network = TrainedTSFormerNetwork(config, head.output_size, head.location)
     return ScaledModel(network, head, context_length=config.context_length, horizon=config.horizon)

@@ -67,9 +67,7 @@ class SelfAttention(nn.Module):
             return self.output(tokens[..., :0])
         query, key, value = self._heads(tokens, positions)
         dropout = self.dropout if self.training else 0.0
-        gathered = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=_mask(known), dropout_p=dropout
-        )
+        gathered = _attend(query, key, value, _mask(known), dropout)
         return self.output(gathered.transpose(1, 2).flatten(2))
 
     def attention_weights(
@@ -129,6 +127,18 @@ class SelfAttention(nn.Module):
             if n_heads < self.n_heads and not rest:
                 self.prune_heads(range(n_heads))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
+) -> Tensor:
+    """Return attention's sums; with plain products where the fused kernel's gradient is slow."""
+    if not (query.device.type == "cpu" and query.dtype is torch.bfloat16 and query.requires_grad):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return F.dropout(scores.softmax(dim=-1), dropout) @ value
 
 
 def _mask(known: Tensor | None) -> Tensor | None:

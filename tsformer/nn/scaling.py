@@ -56,6 +56,6 @@ def instance_norm(
     return z, Scale(loc, scale)
 
 
-def normalise(values: Float[Tensor, "B C H"], scale: Scale) -> Float[Tensor, "B C H"]:
+def normalise(values: Float[Tensor, "*axes H"], scale: Scale) -> Float[Tensor, "*axes H"]:
     """Return further values of the same windows, in units of their scale."""
     return (values - scale.loc) / scale.divisor

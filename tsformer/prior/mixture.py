@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from tsformer.prior.augment import augment
 from tsformer.prior.autoregressive import autoregressive, long_memory
 from tsformer.prior.counts import counts
 from tsformer.prior.draws import Draw, chance, log_uniform, standardise, uniform
@@ -35,9 +36,9 @@ FAMILIES: dict[str, tuple[Family, float]] = {
 def draw_series(generator: Generator, n: int, length: int) -> Draw:
     """Return n synthetic series of `length` steps, a random family each, standardised, all finite.
 
-    The prior of a prior-data fitted network (Müller et al. 2022). After the families come the
-    habits of real data: mixtures of two series (TSMixup, Ansari et al. 2024), turned signs,
-    outliers and level shifts, limits that are not exceeded, rounding to few digits.
+    The prior of a prior-data fitted network (Müller et al. 2022). After the families come
+    changes of many kinds (see `augment.py`) and the habits of real data: turned signs, outliers
+    and level shifts, limits that are not exceeded, rounding to few digits.
 
     Args:
         generator: on the device where the series are wanted.
@@ -57,7 +58,7 @@ def draw_series(generator: Generator, n: int, length: int) -> Draw:
     season = torch.cat([draw.season for draw in draws])
     order = torch.randperm(n, generator=generator, device=generator.device)
     values, season = values[order], season[order]
-    values = _mix(generator, values)
+    values = augment(generator, values)
     values = torch.where(chance(generator, 0.3, n, 1), -values, values)
     values = _disturb(generator, values)
     values = _record(generator, values)
@@ -70,14 +71,6 @@ def _on_cpu(generator: Generator) -> Generator:
         return generator
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     return Generator().manual_seed(int(seed))
-
-
-def _mix(generator: Generator, values: Tensor) -> Tensor:
-    """Add a bit of another series to one in ten."""
-    n = len(values)
-    other = values[torch.randperm(n, generator=generator, device=values.device)]
-    share = uniform(generator, n, 1, high=0.5) * chance(generator, 0.1, n, 1)
-    return (1 - share) * values + share * other
 
 
 def _disturb(generator: Generator, values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsformer.forecasters import PatchTSTForecaster, TSFormerForecaster
+from tsformer.forecasters import PatchTSTForecaster, TrainedTSFormerForecaster
 
 SMALL = {
     "horizon": 4,
@@ -98,7 +98,7 @@ def kinds() -> dict[str, list[str]]:
     return KINDS
 
 
-@pytest.fixture(scope="session", params=[PatchTSTForecaster, TSFormerForecaster])
+@pytest.fixture(scope="session", params=[PatchTSTForecaster, TrainedTSFormerForecaster])
 def make(request: pytest.FixtureRequest) -> Make:
     """Return a constructor with small sizes and all kinds of covariates, unless told otherwise."""
     return lambda **parameters: request.param(**{**SMALL, **KINDS, **parameters})

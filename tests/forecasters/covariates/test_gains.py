@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsformer.forecasters import PatchTSTForecaster, TSFormerForecaster
+from tsformer.forecasters import PatchTSTForecaster, TrainedTSFormerForecaster
 
-FORECASTERS = pytest.mark.parametrize("forecaster", [PatchTSTForecaster, TSFormerForecaster])
+FORECASTERS = pytest.mark.parametrize("forecaster", [PatchTSTForecaster, TrainedTSFormerForecaster])
 SMALL = {
     "d_model": 16,
     "n_heads": 2,
@@ -83,8 +83,8 @@ def test_a_future_that_is_missing_does_no_harm() -> None:
     df = long_frame(y=10 + 3 * promo + generator.normal(0, 0.3, (4, 120)), promo=promo)
     last = df["ds"] > df["ds"].iloc[-9]
     sizes = {"horizon": 8, "context_length": 16, "max_steps": 150}
-    plain = TSFormerForecaster(**SMALL, **sizes).fit(df[~last])
-    told = TSFormerForecaster(**SMALL, **sizes, future_covariates=["promo"]).fit(df[~last])
+    plain = TrainedTSFormerForecaster(**SMALL, **sizes).fit(df[~last])
+    told = TrainedTSFormerForecaster(**SMALL, **sizes, future_covariates=["promo"]).fit(df[~last])
     errors = [
         (answer["0.5"].to_numpy() - df.loc[last, "y"]).abs().mean()
         for answer in (

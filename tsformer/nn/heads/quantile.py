@@ -46,7 +46,7 @@ class QuantileHead(nn.Module):
         self.register_buffer("stretch", torch.ones(()))
         self.register_buffer("level_tensor", torch.tensor(self.levels), persistent=False)
 
-    def quantiles(self, output: Float[Tensor, "B C H K"]) -> Float[Tensor, "B C H K"]:
+    def quantiles(self, output: Float[Tensor, "*axes K"]) -> Float[Tensor, "*axes K"]:
         """Return ascending quantiles at `self.levels`, in units of the scaled series."""
         centre = output[..., self.median : self.median + 1]
         steps = self.stretch * F.softplus(output + self.shift)
@@ -100,7 +100,7 @@ class QuantileHead(nn.Module):
 
 
 def spread_out(
-    known: Float[Tensor, "B C H K"],
+    known: Float[Tensor, "*axes H K"],
     known_levels: tuple[float, ...],
     scale: Scale,
     levels: Sequence[float],

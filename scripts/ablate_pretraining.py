@@ -1,0 +1,140 @@
+"""What do the parts of pre-training give? Short trainings, each with one part changed.
+
+    python scripts/ablate_pretraining.py --steps 400 --output results/ablation.csv
+
+Each has the same seed, steps and shapes; scores are those of the suites `quick` and M3, relative to
+seasonal naive, and the loss on held out series of the whole prior. A part that is not worth its
+place shows in a line that is no worse without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
+
+import torch
+
+from tsformer.evaluation.zero_shot import RealSeries
+from tsformer.models import description
+from tsformer.models.tsformer import TSFormerConfig
+from tsformer.models.zero_shot import TSFormer
+from tsformer.prior import augment, mixture
+from tsformer.training.prior_fitting import PretrainingSettings, PriorFitting
+from tsformer.training.synthetic_windows import Shape
+
+SHAPES = (
+    Shape(context=4, horizon=1, share=0.2),
+    Shape(context=8, horizon=2, share=0.25),
+    Shape(context=16, horizon=4, share=0.25),
+    Shape(context=32, horizon=4, share=0.2),
+    Shape(context=64, horizon=8, share=0.1),
+)
+
+
+@contextmanager
+def without_family(name: str) -> Iterator[None]:
+    """Leave one family of series out."""
+    left = {other: family for other, family in mixture.FAMILIES.items() if other != name}
+    with mock.patch.object(mixture, "FAMILIES", left):
+        yield
+
+
+@contextmanager
+def without_echoes() -> Iterator[None]:
+    """Tell the network the last value only, and forecast from it or from the mean."""
+
+    def last_only(*arguments: Any) -> Any:
+        told = echoes(*arguments)
+        first = torch.arange(told.values.shape[1])[:, None] == 0
+        return type(told)(told.values * first, told.valid & first)
+
+    echoes = description.echoes
+    with mock.patch.object(description, "echoes", last_only):
+        yield
+
+
+@contextmanager
+def without_changes() -> Iterator[None]:
+    """Leave series as their families made them."""
+    with mock.patch.object(augment, "CHANGES", ()):
+        yield
+
+
+@contextmanager
+def as_it_is() -> Iterator[None]:
+    """Change nothing."""
+    yield
+
+
+def main() -> None:
+    """Train each variant that has no line yet, and write its line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--tokens", type=int, default=4096, help="patches of a step")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--variants", nargs="+", help="only these")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="CSV file that lines are added to"
+    )
+    given = parser.parse_args()
+
+    variants: dict[str, Callable[[], Any]] = {
+        "as it is": as_it_is,
+        "without echoes": without_echoes,
+        "without changes": without_changes,
+        **{f"without {name}": partial(without_family, name) for name in mixture.FAMILIES},
+    }
+    real = RealSeries({"quick": [], "competition": ["M3"]})
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    for name, variant in variants.items():
+        if given.variants and name not in given.variants:
+            continue
+        scores = _train(variant, given, real)
+        fresh = not given.output.exists()
+        with given.output.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if fresh:
+                writer.writerow(["variant", "steps", "tokens", "seed", *scores])
+            values = [f"{value:.4f}" for value in scores.values()]
+            writer.writerow([name, given.steps, given.tokens, given.seed, *values])
+        print(name, *(f"{key} {value:.3f}" for key, value in scores.items()), flush=True)
+
+
+def _train(variant: Callable[[], Any], given: Any, real: RealSeries) -> dict[str, float]:
+    settings = PretrainingSettings(
+        steps=given.steps,
+        decay=max(1, given.steps // 3),
+        warmup=50,
+        tokens_per_batch=given.tokens,
+        shapes=SHAPES,
+        matrix_learning_rate=0.005,
+        averaging=0.98,
+        compile=False,
+        seed=given.seed,
+        judge_every=given.steps + 1,
+    )
+    torch.manual_seed(given.seed)
+    model = TSFormer(TSFormerConfig())
+    with tempfile.TemporaryDirectory() as folder:
+        fitting = PriorFitting(model, settings, Path(folder), notify=lambda line: None)
+        held_out = fitting.batches.held_out()
+        with variant():
+            fitting.run()
+            with torch.no_grad():
+                losses = [float(model.score(*model.prepare(*batch))) for batch in held_out]
+            scores = real.scores(model)
+    return {"held out loss": sum(losses) / len(losses), **scores}
+
+
+if __name__ == "__main__":
+    main()

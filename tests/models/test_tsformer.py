@@ -1,0 +1,157 @@
+"""TSFormer: shapes, invariances, and what it can learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tsformer.models.tsformer import LEVELS, TSFormerConfig
+from tsformer.models.zero_shot import AskedTSFormer, TSFormer
+from tsformer.types import Batch
+
+SMALL = {"d_model": 16, "n_heads": 2, "n_layers": 2, "d_ff": 24}
+DECILES = tuple(round(0.1 * k, 1) for k in range(1, 10))
+
+
+def make_model(seed: int = 0, *, trained: bool = True, **sizes: Any) -> TSFormer:
+    torch.manual_seed(seed)
+    model = TSFormer(TSFormerConfig(**{**SMALL, **sizes}))
+    if trained:  # else both readouts are zero
+        for linear in (model.network.readout, model.network.mixture):
+            torch.nn.init.normal_(linear.weight, std=0.1)
+    return model.eval()
+
+
+def make_batch(length: int, *, n: int = 3, variates: int = 1, missing: float = 0.0) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(n, variates, length, generator=generator).cumsum(-1)
+    observed = torch.rand(target.shape, generator=generator) >= missing
+    return Batch(target=torch.where(observed, target, 0.0), observed=observed)
+
+
+def answer(model: TSFormer, batch: Batch, horizon: int = 20, **more: Any) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode():
+        found = model.forecast(batch, DECILES, horizon, **more)
+    return found.mean, found.quantiles
+
+
+@pytest.mark.parametrize(("length", "horizon"), [(5, 1), (16, 16), (33, 40), (200, 7)])
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+def test_any_context_and_any_horizon(length: int, horizon: int, missing: float) -> None:
+    batch = make_batch(length, variates=2, missing=missing)
+    mean, quantiles = answer(make_model(), batch, horizon)
+    assert mean.shape == (3, 2, horizon)
+    assert quantiles.shape == (3, 2, horizon, 9)
+    assert mean.isfinite().all()
+    assert (quantiles.diff(dim=-1) > 0).all()
+
+
+def test_units_do_not_matter() -> None:
+    model, batch = make_model(), make_batch(70, missing=0.1)
+    moved = Batch(target=1000 * batch.target * batch.observed + 5, observed=batch.observed)
+    for plain, other in zip(answer(model, batch), answer(model, moved), strict=True):
+        assert torch.allclose(1000 * plain + 5, other, rtol=1e-3, atol=1)
+
+
+def test_missing_values_may_be_anything_and_steps_before_the_first_add_nothing() -> None:
+    model, batch = make_model(), make_batch(64, missing=0.2)
+    filled = Batch(target=torch.where(batch.observed, batch.target, 1e3), observed=batch.observed)
+    longer = Batch(
+        target=torch.nn.functional.pad(batch.target, (64, 0)),
+        observed=torch.nn.functional.pad(batch.observed, (64, 0)),
+    )
+    for other in (filled, longer):
+        assert torch.allclose(answer(model, batch)[1], answer(model, other)[1], atol=1e-4)
+
+
+def test_series_do_not_see_each_other() -> None:
+    model, batch = make_model(), make_batch(48, n=4)
+    together = answer(model, batch)[1]
+    alone = answer(model, Batch(target=batch.target[2:3], observed=batch.observed[2:3]))[1]
+    assert torch.allclose(together[2:3], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("constant", [0.0, -7.5, 1e6])
+def test_a_constant_series_goes_on(constant: float) -> None:
+    batch = Batch(
+        target=torch.full((1, 1, 30), constant), observed=torch.ones(1, 1, 30, dtype=torch.bool)
+    )
+    mean, quantiles = answer(make_model(), batch)
+    assert (mean == constant).all()
+    assert (quantiles == constant).all()
+
+
+def test_untrained_it_spreads_around_the_echoes() -> None:
+    """Both readouts are zero: the anchor is the mean of all echoes and 0, errors are normal."""
+    wave = torch.tensor([0.0, 3.0, 1.0, 4.0]).repeat(20)[None, None]
+    batch = Batch(target=wave, observed=torch.ones_like(wave, dtype=torch.bool))
+    median = answer(make_model(trained=False), batch, 4)[1][0, 0, :, 4]
+    last, mean = 4.0, 2.0
+    season, half = torch.tensor([0.0, 3.0, 1.0, 4.0]), torch.tensor([1.0, 4.0, 1.0, 4.0])
+    expected = (last + 3 * season + half + mean) / 6
+    assert torch.allclose(median, expected, atol=1e-3)
+
+
+def test_the_season_of_the_calendar_is_told() -> None:
+    model, batch = make_model(), make_batch(60)
+    assert not torch.allclose(answer(model, batch)[0], answer(model, batch, season_length=7)[0])
+
+
+def test_the_loss_is_twice_the_pinball_loss_of_scaled_errors() -> None:
+    model = make_model()
+    batch = make_batch(48)
+    future = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
+    season = torch.ones(3, dtype=torch.long)
+    series, target, counts = model.prepare(batch.target[:, 0], batch.observed[:, 0], future, season)
+    assert counts.all()
+    anchor, quantiles = model.network(series, 2)
+    wanted = torch.asinh((target - anchor) / series.error)
+    expected = 0.0
+    for number, level in enumerate(LEVELS):
+        error = wanted - quantiles[..., number]
+        expected += 2 * torch.where(error > 0, level * error, (level - 1) * error).mean().item()
+    assert model.score(series, target, counts).item() == pytest.approx(expected / 21, rel=1e-4)
+
+
+def test_asked_for_a_horizon_it_counts_what_is_known_of_the_future() -> None:
+    model, batch = make_model(), make_batch(40)
+    asked = AskedTSFormer(model, context_length=40, horizon=5, season_length=1)
+    future = torch.randn(3, 1, 5, generator=torch.Generator().manual_seed(1))
+    known = torch.ones_like(future, dtype=torch.bool)
+    whole = Batch(
+        target=batch.target, observed=batch.observed, future=future, future_observed=known
+    )
+    loss = asked.loss(whole)
+    loss.backward()
+    assert all(p.grad is not None for p in model.network.layers.parameters())
+    other = torch.where(known, future, 0.0)
+    known[..., 3:] = False
+    other[..., 3:] = 99.0
+    part = Batch(target=batch.target, observed=batch.observed, future=other, future_observed=known)
+    shorter = AskedTSFormer(model, context_length=40, horizon=3, season_length=1)
+    cut = Batch(
+        target=batch.target,
+        observed=batch.observed,
+        future=future[..., :3],
+        future_observed=known[..., :3],
+    )
+    assert asked.loss(part).item() == pytest.approx(shorter.loss(cut).item(), rel=1e-5)
+    with pytest.raises(ValueError, match="no future"):
+        asked.loss(batch)
+
+
+def test_embeddings_know_shapes_and_no_units() -> None:
+    model, batch = make_model(), make_batch(64)
+    one = model.embed(batch.target[:, 0], batch.observed[:, 0])
+    assert one.shape == (3, 16)
+    other = model.embed(1000 * batch.target[:, 0] - 3, batch.observed[:, 0])
+    assert torch.allclose(one, other, atol=1e-2)
+    assert torch.cdist(one, one).fill_diagonal_(9).min() > 10 * (one - other).norm(dim=1).max()
+
+
+def test_a_width_that_does_not_divide_is_named() -> None:
+    with pytest.raises(ValueError, match="d_model=18 must be an even multiple of n_heads=4"):
+        TSFormerConfig(d_model=18)

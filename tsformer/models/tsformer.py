@@ -1,0 +1,114 @@
+"""TSFormer: one network for series it has never seen, of any length and for any horizon.
+
+A prior-data fitted network (Müller et al. 2022): trained on nothing but synthetic series, what it
+learns is inference under the prior that `tsformer.prior` writes down. Context and horizon are cut
+into patches, right-aligned, whose tokens all look at each other; those of the horizon are read
+out. Beside the values, each patch is told its echoes (see `nn/echoes.py`): a forecast is a mixture
+of them plus quantiles in units of their error, so that noise-free seasons are copied precisely.
+
+From elsewhere: patches (PatchTST, Nie et al. 2023), all of the horizon in one pass (masked
+encoders such as Moirai, Woo et al. 2024), rotary positions (Su et al. 2021), RMS normalisation
+(Zhang & Sennrich 2019), gated feed-forward (Shazeer 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tsformer.models.description import N_CHANNELS, N_FACTS, Described
+from tsformer.nn.attention import SelfAttention
+from tsformer.nn.echoes import N_ECHOES
+from tsformer.nn.feed_forward import GatedFeedForward
+from tsformer.nn.heads.quantile import QuantileHead
+
+LEVELS = (0.01, *(round(0.05 * k, 2) for k in range(1, 20)), 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TSFormerConfig:
+    """Sizes of the network.
+
+    Raises:
+        ValueError: for a width that does not divide into heads.
+    """
+
+    patch_length: int = 16
+    d_model: int = 128
+    n_heads: int = 4
+    n_layers: int = 8
+    d_ff: int = 256
+    longest_context: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.d_model % (2 * self.n_heads):
+            raise ValueError(
+                f"d_model={self.d_model} must be an even multiple of n_heads={self.n_heads}"
+            )
+
+
+class TSFormerLayer(nn.Module):
+    """Attention and feed-forward, each added to its input, which is normalised before."""
+
+    def __init__(self, config: TSFormerConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.d_model)
+        self.attention = SelfAttention(
+            config.d_model, config.n_heads, rotary=True, query_key_norm=True, bias=False
+        )
+        self.feed_forward_norm = nn.RMSNorm(config.d_model)
+        self.feed_forward = GatedFeedForward(config.d_model, config.d_ff)
+
+    def forward(self, tokens: Tensor, known: Tensor, positions: Tensor) -> Tensor:
+        """Return the tokens, `[B, N + M, D]`, after one layer."""
+        tokens = tokens + self.attention(self.attention_norm(tokens), known, positions)
+        return tokens + self.feed_forward(self.feed_forward_norm(tokens))
+
+
+class TSFormerNetwork(nn.Module):
+    """The network between description and head."""
+
+    def __init__(self, config: TSFormerConfig) -> None:
+        super().__init__()
+        width, steps = config.d_model, config.patch_length
+        self.config = config
+        self.head = QuantileHead(LEVELS)
+        self.patch_in = nn.Linear(N_CHANNELS * steps, 2 * width)
+        self.patch_out = nn.Linear(2 * width, width, bias=False)
+        self.patch_direct = nn.Linear(N_CHANNELS * steps, width, bias=False)
+        self.facts = nn.Linear(N_FACTS, width)
+        self.layers = nn.ModuleList(TSFormerLayer(config) for _ in range(config.n_layers))
+        self.norm = nn.RMSNorm(width)
+        self.readout = nn.Linear(width, steps * self.head.output_size)
+        self.mixture = nn.Linear(width, 1 + N_ECHOES)
+        for linear in (self.readout, self.mixture):
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def encode(self, series: Described, n_horizon: int) -> Float[Tensor, "B N D"]:
+        """Return the tokens of context and horizon after all layers."""
+        tokens = self.patch_direct(series.patches)
+        tokens = tokens + self.patch_out(F.silu(self.patch_in(series.patches)))
+        tokens = tokens + self.facts(series.facts)[:, None]
+        n_tokens = tokens.shape[1]
+        positions = torch.arange(n_tokens, device=tokens.device) - (n_tokens - n_horizon)
+        for layer in self.layers:
+            tokens = layer(tokens, series.known, positions)
+        return self.norm(tokens)
+
+    def forward(
+        self, series: Described, n_horizon: int
+    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H K"]]:
+        """Return where to measure errors from, in scaled units, and quantiles of their `asinh`."""
+        asked = self.encode(series, n_horizon)[:, -n_horizon:]
+        output = self.readout(asked).float().unflatten(-1, (self.config.patch_length, -1))
+        logits = self.mixture(asked).float()
+        there = F.pad(series.valid, (0, 1), value=True)
+        shares = logits.masked_fill(~there[:, None], -torch.inf).softmax(dim=-1)
+        told = series.told.unflatten(-1, (n_horizon, -1))  # [B, 5, M, P]
+        anchor = (shares[..., :N_ECHOES, None] * told.transpose(1, 2)).sum(dim=2)
+        return anchor.flatten(1), self.head.quantiles(output.flatten(1, 2))

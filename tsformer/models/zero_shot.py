@@ -1,0 +1,151 @@
+"""TSFormer with its scaling: values in, forecasts out, in the units of the series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from tsformer.models.description import Described, describe
+from tsformer.models.tsformer import LEVELS, TSFormerConfig, TSFormerNetwork
+from tsformer.nn.heads.quantile import spread_out
+from tsformer.nn.scaling import Scale, instance_norm, normalise
+from tsformer.types import Batch, Prediction
+
+_FURTHEST = 9.0  # on the scale of `asinh`: some thousand times the error of the echoes
+
+
+class TSFormer(nn.Module):
+    """The network with its scaling and its head."""
+
+    def __init__(self, config: TSFormerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = TSFormerNetwork(config)
+
+    def prepare(
+        self,
+        values: Float[Tensor, "B L"],
+        observed: Bool[Tensor, "B L"],
+        future: Float[Tensor, "B H"],
+        season: Int[Tensor, " B"],
+    ) -> tuple[Described, Float[Tensor, "B H"], Bool[Tensor, "B H"]]:
+        """Return windows as `score` takes them: described, with their scaled future.
+
+        A context whose values are all the same has no scale and does not count.
+        """
+        z, scale = _standardised(values, observed)
+        series = self._describe(z, observed, season, future.shape[1])
+        counts = (scale.scale > 0).expand_as(future)
+        target = torch.where(counts, normalise(future, scale), 0.0)
+        return series, target, counts
+
+    def score(self, series: Described, target: Tensor, counts: Tensor) -> Float[Tensor, ""]:
+        """Return twice the mean pinball loss, on the scale of `asinh(error / error of echoes)`.
+
+        Quantiles keep their order under `asinh`, so its least is where that of the plain loss is;
+        but each series, and each step ahead, counts by how much better it can be done.
+        """
+        anchor, quantiles = self.network(series, target.shape[1] // self.config.patch_length)
+        wanted = torch.asinh((target - anchor) / series.error).clamp(-_FURTHEST, _FURTHEST)
+        error = torch.where(counts, wanted, 0.0)[..., None] - quantiles
+        level = self.network.head.level_tensor
+        losses = 2 * torch.maximum(level * error, (level - 1) * error).mean(dim=-1)
+        return (losses * counts).sum() / counts.sum().clamp(min=1)
+
+    def embed(
+        self, values: Float[Tensor, "B L"], observed: Bool[Tensor, "B L"], season_length: int = 1
+    ) -> Float[Tensor, "B D"]:
+        """Return a vector for each series: the mean of its known tokens, and those of what comes.
+
+        Series that go on alike have similar ones, whatever their units.
+        """
+        series, _ = self._read(values, observed, season_length, self.config.patch_length)
+        tokens = self.network.encode(series, 1)
+        known = series.known[..., None]
+        return (tokens * known).sum(dim=1) / known.sum(dim=1)
+
+    def forecast(
+        self, batch: Batch, levels: Sequence[float], horizon: int, season_length: int = 1
+    ) -> Prediction:
+        """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units.
+
+        `season_length` is what the calendar suggests, in steps; 1 for nothing.
+        """
+        steps = self.config.patch_length
+        n_horizon = -(-horizon // steps)
+        values, observed = batch.target.flatten(0, 1), batch.observed.flatten(0, 1)
+        series, scale = self._read(values, observed, season_length, n_horizon * steps)
+        anchor, quantiles = self.network(series, n_horizon)
+        errors = series.error[..., None] * quantiles.clamp(-_FURTHEST, _FURTHEST).sinh()
+        scaled = (anchor[..., None] + errors)[:, :horizon]
+        mean, spread = spread_out(scaled, LEVELS, scale, levels)
+        flat = scale.scale == 0
+        mean = torch.where(flat, scale.loc, mean)
+        spread = torch.where(flat[..., None], scale.loc[..., None], spread)
+        shape = batch.target.shape[:2]
+        return Prediction(mean=mean.unflatten(0, shape), quantiles=spread.unflatten(0, shape))
+
+    def _read(
+        self, values: Tensor, observed: Tensor, season_length: int, horizon: int
+    ) -> tuple[Described, Scale]:
+        """Return what the network is told of contexts of any length, and their scale."""
+        short = -values.shape[1] % self.config.patch_length
+        values, observed = F.pad(values, (short, 0)), F.pad(observed, (short, 0))
+        z, scale = _standardised(values, observed)
+        season = torch.full_like(z[:, 0], season_length, dtype=torch.long)
+        return self._describe(z, observed, season, horizon), scale
+
+    def _describe(self, z: Tensor, observed: Tensor, season: Tensor, horizon: int) -> Described:
+        steps = self.config.patch_length
+        return describe(z, observed, season, horizon=horizon, patch_length=steps)
+
+
+class AskedTSFormer(nn.Module):
+    """A TSFormer that is asked for a number of steps: a `ForecastModel`.
+
+    Args:
+        model: shared, not copied.
+        context_length, horizon: L and H.
+        season_length: what the calendar suggests; 1 for nothing.
+    """
+
+    def __init__(
+        self, model: TSFormer, *, context_length: int, horizon: int, season_length: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.context_length = context_length
+        self.horizon = horizon
+        self.season_length = season_length
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Return the loss of `TSFormer.score` over the future values that are known.
+
+        Raises:
+            ValueError: for a batch without a future.
+        """
+        if batch.future is None or batch.future_observed is None:
+            raise ValueError("the batch has no future to compare with")
+        steps = self.model.config.patch_length
+        short, more = -batch.target.shape[-1] % steps, -batch.future.shape[-1] % steps
+        values = F.pad(batch.target.flatten(0, 1), (short, 0))
+        observed = F.pad(batch.observed.flatten(0, 1), (short, 0))
+        future = F.pad(batch.future.flatten(0, 1), (0, more))
+        known = F.pad(batch.future_observed.flatten(0, 1), (0, more))
+        season = torch.full_like(values[:, 0], self.season_length, dtype=torch.long)
+        with torch.no_grad():
+            series, target, counts = self.model.prepare(values, observed, future, season)
+        return self.model.score(series, target, counts & known)
+
+    def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
+        """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""
+        return self.model.forecast(batch, levels, self.horizon, self.season_length)
+
+
+def _standardised(values: Tensor, observed: Tensor) -> tuple[Tensor, Scale]:
+    z, scale = instance_norm(values[:, None], observed[:, None])
+    return z[:, 0], Scale(scale.loc[:, 0], scale.scale[:, 0])
