@@ -29,7 +29,7 @@ from tsformer.models import description
 from tsformer.models.tsformer import TSFormerConfig
 from tsformer.models.zero_shot import TSFormer
 from tsformer.prior import augment, mixture
-from tsformer.training.prior_fitting import PretrainingSettings, PriorFitting
+from tsformer.training.prior_fitting import PretrainingSettings, PriorFitting, typical_error
 from tsformer.training.synthetic_windows import Shape
 
 SHAPES = (
@@ -130,10 +130,9 @@ def _train(variant: Callable[[], Any], given: Any, real: RealSeries) -> dict[str
         held_out = fitting.batches.held_out()
         with variant():
             fitting.run()
-            with torch.no_grad():
-                losses = [float(model.score(*model.prepare(*batch))) for batch in held_out]
+            losses = [typical_error(model, batch) for batch in held_out]
             scores = real.scores(model)
-    return {"held out loss": sum(losses) / len(losses), **scores}
+    return {"held out": sum(losses) / len(losses), **scores}
 
 
 if __name__ == "__main__":

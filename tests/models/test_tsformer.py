@@ -100,20 +100,44 @@ def test_the_season_of_the_calendar_is_told() -> None:
     assert not torch.allclose(answer(model, batch)[0], answer(model, batch, season_length=7)[0])
 
 
-def test_the_loss_is_twice_the_pinball_loss_of_scaled_errors() -> None:
+def test_losses_are_pinball_losses_in_two_units() -> None:
     model = make_model()
     batch = make_batch(48)
     future = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
     season = torch.ones(3, dtype=torch.long)
     series, target, counts = model.prepare(batch.target[:, 0], batch.observed[:, 0], future, season)
     assert counts.all()
-    anchor, quantiles = model.network(series, 2)
-    wanted = torch.asinh((target - anchor) / series.error)
-    expected = 0.0
+    counts = counts.clone()
+    counts[1, 20:] = False
+    quantiles = model.network(series, 2)
+    losses = torch.zeros(3, 32)
     for number, level in enumerate(LEVELS):
-        error = wanted - quantiles[..., number]
-        expected += 2 * torch.where(error > 0, level * error, (level - 1) * error).mean().item()
-    assert model.score(series, target, counts).item() == pytest.approx(expected / 21, rel=1e-4)
+        error = target - quantiles[..., number]
+        losses += 2 / 21 * torch.where(error > 0, level * error, (level - 1) * error)
+    mean = (losses * counts).sum(dim=1) / counts.sum(dim=1)
+    errors, count = model.errors(series, target, counts)
+    assert torch.allclose(errors, mean / series.error[:, 0], rtol=1e-4)
+    assert count.tolist() == [32, 20, 32]
+    reach = quantiles[..., LEVELS.index(0.95)] - quantiles[..., LEVELS.index(0.05)]
+    width = (reach * counts).sum(dim=1) / counts.sum(dim=1)
+    expected = (losses * counts / width[:, None]).sum() / counts.sum()
+    assert torch.allclose(model.score(series, target, counts), expected, rtol=1e-4)
+
+
+def test_a_wider_forecast_is_not_rewarded_for_its_width() -> None:
+    """The loss is measured in widths, but its gradient is that of the loss alone."""
+    model = make_model()
+    batch, future = make_batch(48), torch.zeros(3, 16)
+    described = model.prepare(
+        batch.target[:, 0], batch.observed[:, 0], future, torch.ones(3, dtype=torch.long)
+    )
+    model.score(*described).backward()
+    found = model.network.readout.bias.grad.clone()
+    model.zero_grad()
+    losses, quantiles = model._losses(*described[:2])
+    width = (quantiles[..., -2] - quantiles[..., 1]).mean(dim=1, keepdim=True)
+    (losses / width.detach()).mean().backward()
+    assert torch.allclose(found, model.network.readout.bias.grad, atol=1e-6)
 
 
 def test_asked_for_a_horizon_it_counts_what_is_known_of_the_future() -> None:

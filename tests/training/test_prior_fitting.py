@@ -62,7 +62,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [20, 40, 60, 80, 100, 120]
-    assert float(rows[-1]["held out 2+1"]) < 0.95 * float(rows[0]["held out 2+1"])
+    assert float(rows[-1]["held out 2+1"]) < 0.97 * float(rows[0]["held out 2+1"])
 
 
 @pytest.mark.parametrize("stop", [1, 5, 7, 9, 11])

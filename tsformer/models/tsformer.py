@@ -26,6 +26,7 @@ from tsformer.nn.echoes import N_ECHOES
 from tsformer.nn.feed_forward import GatedFeedForward
 from tsformer.nn.heads.quantile import QuantileHead
 
+_FURTHEST = 9.0  # `sinh` of it is some four thousand
 LEVELS = (0.01, *(round(0.05 * k, 2) for k in range(1, 20)), 0.99)
 
 
@@ -100,10 +101,12 @@ class TSFormerNetwork(nn.Module):
             tokens = layer(tokens, series.known, positions)
         return self.norm(tokens)
 
-    def forward(
-        self, series: Described, n_horizon: int
-    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H K"]]:
-        """Return where to measure errors from, in scaled units, and quantiles of their `asinh`."""
+    def forward(self, series: Described, n_horizon: int) -> Float[Tensor, "B H K"]:
+        """Return the quantiles at `LEVELS`, ascending, in units of the scaled series.
+
+        They are a mixture of the echoes and the mean, plus errors in units of the echoes' own,
+        through `sinh`: an error may be a thousand times as large, where echoes are of no use.
+        """
         asked = self.encode(series, n_horizon)[:, -n_horizon:]
         output = self.readout(asked).float().unflatten(-1, (self.config.patch_length, -1))
         logits = self.mixture(asked).float()
@@ -111,4 +114,5 @@ class TSFormerNetwork(nn.Module):
         shares = logits.masked_fill(~there[:, None], -torch.inf).softmax(dim=-1)
         told = series.told.unflatten(-1, (n_horizon, -1))  # [B, 5, M, P]
         anchor = (shares[..., :N_ECHOES, None] * told.transpose(1, 2)).sum(dim=2)
-        return anchor.flatten(1), self.head.quantiles(output.flatten(1, 2))
+        errors = self.head.quantiles(output.flatten(1, 2)).clamp(-_FURTHEST, _FURTHEST).sinh()
+        return anchor.flatten(1)[..., None] + series.error[..., None] * errors

@@ -15,7 +15,7 @@ from tsformer.nn.heads.quantile import spread_out
 from tsformer.nn.scaling import Scale, instance_norm, normalise
 from tsformer.types import Batch, Prediction
 
-_FURTHEST = 9.0  # on the scale of `asinh`: some thousand times the error of the echoes
+_LEAST_WIDTH = 0.1  # of a forecast, in errors of the best echo, that a loss is measured by
 
 
 class TSFormer(nn.Module):
@@ -44,17 +44,35 @@ class TSFormer(nn.Module):
         return series, target, counts
 
     def score(self, series: Described, target: Tensor, counts: Tensor) -> Float[Tensor, ""]:
-        """Return twice the mean pinball loss, on the scale of `asinh(error / error of echoes)`.
+        """Return the loss to train by: twice the pinball loss in widths of the forecast itself.
 
-        Quantiles keep their order under `asinh`, so its least is where that of the plain loss is;
-        but each series, and each step ahead, counts by how much better it can be done.
+        The width is that of the 90 % interval, a mean over the horizon, and no gradient flows
+        through it: each series then counts alike, whatever its noise, and the least loss is still
+        where the forecast is the distribution of what comes.
         """
-        anchor, quantiles = self.network(series, target.shape[1] // self.config.patch_length)
-        wanted = torch.asinh((target - anchor) / series.error).clamp(-_FURTHEST, _FURTHEST)
-        error = torch.where(counts, wanted, 0.0)[..., None] - quantiles
-        level = self.network.head.level_tensor
-        losses = 2 * torch.maximum(level * error, (level - 1) * error).mean(dim=-1)
-        return (losses * counts).sum() / counts.sum().clamp(min=1)
+        losses, quantiles = self._losses(series, target)
+        reach = quantiles[..., -2] - quantiles[..., 1]
+        width = (reach * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
+        least = _LEAST_WIDTH * series.error[:, 0]
+        weighed = losses / torch.maximum(width.detach(), least)[:, None]
+        return (weighed * counts).sum() / counts.sum().clamp(min=1)
+
+    def errors(
+        self, series: Described, target: Tensor, counts: Tensor
+    ) -> tuple[Float[Tensor, " B"], Int[Tensor, " B"]]:
+        """Return each series' mean of twice the pinball loss, in errors of its best echo.
+
+        Networks can be compared by it. The second is how many steps it is a mean of.
+        """
+        losses, _ = self._losses(series, target)
+        count = counts.sum(dim=1)
+        return (losses * counts).sum(dim=1) / count.clamp(min=1) / series.error[:, 0], count
+
+    def _losses(self, series: Described, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return twice the pinball loss of each step, and the quantiles."""
+        quantiles = self.network(series, target.shape[1] // self.config.patch_length)
+        error, level = target[..., None] - quantiles, self.network.head.level_tensor
+        return 2 * torch.maximum(level * error, (level - 1) * error).mean(dim=-1), quantiles
 
     def embed(
         self, values: Float[Tensor, "B L"], observed: Bool[Tensor, "B L"], season_length: int = 1
@@ -79,10 +97,8 @@ class TSFormer(nn.Module):
         n_horizon = -(-horizon // steps)
         values, observed = batch.target.flatten(0, 1), batch.observed.flatten(0, 1)
         series, scale = self._read(values, observed, season_length, n_horizon * steps)
-        anchor, quantiles = self.network(series, n_horizon)
-        errors = series.error[..., None] * quantiles.clamp(-_FURTHEST, _FURTHEST).sinh()
-        scaled = (anchor[..., None] + errors)[:, :horizon]
-        mean, spread = spread_out(scaled, LEVELS, scale, levels)
+        quantiles = self.network(series, n_horizon)[:, :horizon]
+        mean, spread = spread_out(quantiles, LEVELS, scale, levels)
         flat = scale.scale == 0
         mean = torch.where(flat, scale.loc, mean)
         spread = torch.where(flat[..., None], scale.loc[..., None], spread)
@@ -123,7 +139,7 @@ class AskedTSFormer(nn.Module):
         self.season_length = season_length
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """Return the loss of `TSFormer.score` over the future values that are known.
+        """Return the mean of `TSFormer.errors` over the future values that are known.
 
         Raises:
             ValueError: for a batch without a future.
@@ -139,7 +155,8 @@ class AskedTSFormer(nn.Module):
         season = torch.full_like(values[:, 0], self.season_length, dtype=torch.long)
         with torch.no_grad():
             series, target, counts = self.model.prepare(values, observed, future, season)
-        return self.model.score(series, target, counts & known)
+        errors, count = self.model.errors(series, target, counts & known)
+        return (errors * count).sum() / count.sum().clamp(min=1)
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""

@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from tsformer.models.zero_shot import TSFormer
+from tsformer.prior.windows import WindowDraw
 from tsformer.training.synthetic_windows import Shape, SyntheticBatches
 
 Judge = Callable[[TSFormer], Mapping[str, float]]
@@ -158,12 +159,9 @@ class PriorFitting:
         self.model.load_state_dict(self.average)
         self.model.eval()
         scores: dict[str, float] = {"train": loss}
-        with torch.no_grad():
-            for shape, batch in zip(self.settings.shapes, self.batches.held_out(), strict=True):
-                described = self.model.prepare(*batch)
-                scores[f"held out {shape.context}+{shape.horizon}"] = float(
-                    self.model.score(*described)
-                )
+        for shape, batch in zip(self.settings.shapes, self.batches.held_out(), strict=True):
+            name = f"held out {shape.context}+{shape.horizon}"
+            scores[name] = typical_error(self.model, batch)
         if self.judge is not None:
             scores.update(self.judge(self.model))
         self.model.load_state_dict(own)
@@ -202,6 +200,13 @@ class PriorFitting:
             self.step, self.seconds = state["step"], state["seconds"]
             self.series = state["series"]
             return
+
+
+@torch.no_grad()
+def typical_error(model: TSFormer, batch: WindowDraw) -> float:
+    """Return the geometric mean over windows of `TSFormer.errors`."""
+    errors, count = model.errors(*model.prepare(*batch))
+    return float(errors[count > 0].clamp(min=1e-6).log().mean().exp())
 
 
 def read_settings(values: Mapping[str, Any]) -> PretrainingSettings:
