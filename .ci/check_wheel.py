@@ -1,8 +1,10 @@
-"""Fails when the wheel in a folder lacks what the package reads at run time."""
+"""Fails when the wheel in a folder lacks what the package reads at run time, or is too large."""
 
 import sys
 from pathlib import Path
 from zipfile import ZipFile
+
+LARGEST = 30_000_000  # bytes
 
 
 def contents(root: str, home: str) -> set[str]:
@@ -21,4 +23,6 @@ expected = (
 missing = expected - set(ZipFile(wheel).namelist())
 if missing:
     sys.exit(f"{wheel.name} lacks {sorted(missing)}")
+if wheel.stat().st_size > LARGEST:
+    sys.exit(f"{wheel.name} has {wheel.stat().st_size / 1e6:.1f} MB, more than 30")
 print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {len(expected)} files, none missing")

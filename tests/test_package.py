@@ -70,10 +70,16 @@ def test_importing_forecasters_imports_neither_lightning_nor_an_extra() -> None:
     assert modules & late == set()
 
 
-def test_forecasting_without_training_imports_no_lightning_either() -> None:
+@pytest.mark.parametrize("forecaster", ["SeasonalNaiveForecaster", "TSFormerForecaster"])
+def test_forecasting_without_training_imports_no_lightning_and_needs_no_network(
+    forecaster: str,
+) -> None:
     modules = modules_after(
+        "import socket\n"
+        "def refused(*_): raise OSError('the network is switched off')\n"
+        "socket.socket.connect = socket.getaddrinfo = refused\n"
         "import numpy as np\n"
-        "from tsformer import SeasonalNaiveForecaster\n"
-        "SeasonalNaiveForecaster(horizon=2).fit(np.arange(9.0)).predict()"
+        f"from tsformer import {forecaster}\n"
+        f"{forecaster}(horizon=2).fit(np.arange(9.0)).predict()"
     )
     assert modules & {"lightning", "gluonts", "matplotlib", *EXTRAS} == set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
 
 from tsformer.data.encoding import CovariateEncoder
 from tsformer.data.panel import Panel
@@ -49,6 +48,8 @@ def explain(panel: Panel, encoder: CovariateEncoder, horizon: int, season_length
 
 def _effects(values: np.ndarray, known: np.ndarray, season_length: int) -> np.ndarray:
     """Return the effect of each covariate, `[K]`; 0 where there is too little to tell."""
+    from sklearn.linear_model import RidgeCV  # half a second, which few forecasts need
+
     best, least = np.zeros(known.shape[1]), np.inf
     for lag in dict.fromkeys((0, 1, season_length)):
         if lag >= len(values):

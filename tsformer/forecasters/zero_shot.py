@@ -17,7 +17,7 @@ from tsformer.types import Batch, Forecast
 
 LONGEST_HORIZON = 1024  # steps that are forecast at once; more are rolled
 _SHORTEST = 64  # steps of a block of short series
-_PATCHES_AT_ONCE = 16_384
+_PATCHES_AT_ONCE = 2048
 
 
 def forecast_unseen(

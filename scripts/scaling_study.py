@@ -1,0 +1,150 @@
+"""Does accuracy follow compute, parameters or series? Three sizes, three budgets, one power law.
+
+    python scripts/scaling_study.py --output results/scaling
+
+Each training is short, with a decay of its own; each is stored at once, so that the same command
+goes on where it stopped. The law is `error = floor + a * parameters ** -b + c * patches ** -d`
+(Hoffmann et al. 2022), fitted to the logarithms of the errors on held out synthetic series.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from scipy.optimize import least_squares
+
+from tsformer.evaluation.zero_shot import RealSeries
+from tsformer.models.tsformer import TSFormerConfig
+from tsformer.models.zero_shot import TSFormer
+from tsformer.training.prior_fitting import PretrainingSettings, PriorFitting, typical_error
+from tsformer.training.synthetic_windows import Shape
+
+SIZES = {
+    "64 x 4": TSFormerConfig(d_model=64, n_layers=4, d_ff=128),
+    "96 x 6": TSFormerConfig(d_model=96, n_layers=6, d_ff=192),
+    "128 x 8": TSFormerConfig(d_model=128, n_layers=8, d_ff=256),
+}
+STEPS = (100, 300, 900)
+TOKENS = 4096
+SHAPES = (
+    Shape(context=4, horizon=1, share=0.2),
+    Shape(context=8, horizon=2, share=0.25),
+    Shape(context=16, horizon=4, share=0.25),
+    Shape(context=32, horizon=4, share=0.2),
+    Shape(context=64, horizon=8, share=0.1),
+)
+
+
+def main() -> None:
+    """Train what is missing, fit the law, draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output", type=Path, required=True, help="folder of table and picture")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+
+    path = given.output / "scaling.csv"
+    rows = _read(path)
+    real = RealSeries({"quick": [], "competition": ["M3"]})
+    for size, config in SIZES.items():
+        for steps in STEPS:
+            if any(row["size"] == size and int(row["steps"]) == steps for row in rows):
+                continue
+            row = {"size": size, "steps": steps, **_train(config, steps, given.seed, real)}
+            rows.append({key: str(value) for key, value in row.items()})
+            _write(path, rows)
+            print(*(f"{key} {value}" for key, value in row.items()), flush=True)
+    law = _fit(rows)
+    print("error = {:.3f} + {:.3g} N^-{:.2f} + {:.3g} D^-{:.2f}".format(*law))
+    _draw(given.output / "scaling.png", rows)
+
+
+def _train(config: TSFormerConfig, steps: int, seed: int, real: RealSeries) -> dict[str, Any]:
+    settings = PretrainingSettings(
+        steps=steps,
+        decay=steps // 3,
+        warmup=50,
+        tokens_per_batch=TOKENS,
+        shapes=SHAPES,
+        matrix_learning_rate=0.005,
+        averaging=0.98,
+        compile=False,
+        seed=seed,
+        judge_every=steps + 1,
+    )
+    torch.manual_seed(seed)
+    model = TSFormer(config)
+    with tempfile.TemporaryDirectory() as folder:
+        fitting = PriorFitting(model, settings, Path(folder), notify=lambda line: None)
+        fitting.run()
+        errors = [typical_error(model, batch) for batch in fitting.batches.held_out()]
+    scores = real.scores(model)
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "patches": steps * TOKENS,
+        "seconds": round(fitting.seconds),
+        "held out": f"{np.exp(np.mean(np.log(errors))):.4f}",
+        **{
+            name: f"{scores[name]:.4f}" for name in ("quick MASE", "quick CRPS", "competition MASE")
+        },
+    }
+
+
+def _fit(rows: list[dict[str, str]]) -> np.ndarray:
+    """Return floor, a, b, c, d."""
+    size, patches, error = (
+        np.array([float(row[key]) for row in rows]) for key in ("parameters", "patches", "held out")
+    )
+
+    def law(logs: np.ndarray) -> np.ndarray:
+        floor, a, b, c, d = np.exp(logs)
+        return floor + a * (size / 1e6) ** -b + c * (patches / 1e6) ** -d
+
+    found = least_squares(
+        lambda logs: np.log(law(logs)) - np.log(error),
+        np.log([error.min() / 2, 0.3, 0.3, 0.3, 0.3]),
+    )
+    return np.exp(found.x)
+
+
+def _draw(path: Path, rows: list[dict[str, str]]) -> None:
+    """Draw error against compute, six operations per parameter and patch, a line per size."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained", dpi=120)
+    for axis, key in zip(figure.subplots(1, 2), ("held out", "quick CRPS"), strict=True):
+        for size, colour in zip(SIZES, ("#E69F00", "#0072B2", "#009E73"), strict=True):
+            own = [row for row in rows if row["size"] == size]
+            compute = [6 * float(row["parameters"]) * float(row["patches"]) for row in own]
+            axis.loglog(compute, [float(row[key]) for row in own], "o-", color=colour, label=size)
+        axis.set_xlabel("operations")
+        axis.set_ylabel({"held out": "error on synthetic series"}.get(key, key))
+        axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, title="width x layers")
+    figure.savefig(path)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
