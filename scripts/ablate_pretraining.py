@@ -96,8 +96,15 @@ def main() -> None:
     }
     real = RealSeries({"quick": [], "competition": ["M3"]})
     given.output.parent.mkdir(parents=True, exist_ok=True)
+    if unknown := set(given.variants or ()) - set(variants):
+        parser.error(f"--variants {sorted(unknown)} are unknown; known are {', '.join(variants)}")
+    done = set()
+    if given.output.exists():
+        with given.output.open(newline="", encoding="utf-8") as file:
+            done = {tuple(row[:4]) for row in csv.reader(file)}
     for name, variant in variants.items():
-        if given.variants and name not in given.variants:
+        key = (name, str(given.steps), str(given.tokens), str(given.seed))
+        if key in done or (given.variants and name not in given.variants):
             continue
         scores = _train(variant, given, real)
         fresh = not given.output.exists()
@@ -106,7 +113,7 @@ def main() -> None:
             if fresh:
                 writer.writerow(["variant", "steps", "tokens", "seed", *scores])
             values = [f"{value:.4f}" for value in scores.values()]
-            writer.writerow([name, given.steps, given.tokens, given.seed, *values])
+            writer.writerow([*key, *values])
         print(name, *(f"{key} {value:.3f}" for key, value in scores.items()), flush=True)
 
 

@@ -58,9 +58,10 @@ def main() -> None:
     real = RealSeries({"quick": [], "competition": ["M3"]})
     for size, config in SIZES.items():
         for steps in STEPS:
-            if any(row["size"] == size and int(row["steps"]) == steps for row in rows):
+            wanted = {"size": size, "steps": str(steps), "seed": str(given.seed)}
+            if any(wanted.items() <= row.items() for row in rows):
                 continue
-            row = {"size": size, "steps": steps, **_train(config, steps, given.seed, real)}
+            row = {**wanted, **_train(config, steps, given.seed, real)}
             rows.append({key: str(value) for key, value in row.items()})
             _write(path, rows)
             print(*(f"{key} {value}" for key, value in row.items()), flush=True)

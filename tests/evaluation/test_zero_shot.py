@@ -17,7 +17,13 @@ from tsformer.types import Forecast
 
 @pytest.fixture(scope="module")
 def real() -> RealSeries:
-    return RealSeries({"quick": ["fertility", "us_macro"], "competition": ["no such task"]})
+    return RealSeries({"quick": ["fertility", "us_macro"]})
+
+
+def test_tasks_that_do_not_exist_are_named_and_none_have_no_scores() -> None:
+    with pytest.raises(ValueError, match="'quick' has no task whose name contains 'moon'"):
+        RealSeries({"quick": ["moon"]})
+    assert RealSeries({}).scores(None) == {}  # type: ignore[arg-type]
 
 
 def test_the_seasonal_naive_forecast_has_the_score_one(

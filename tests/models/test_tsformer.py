@@ -56,15 +56,43 @@ def test_units_do_not_matter() -> None:
         assert torch.allclose(1000 * plain + 5, other, rtol=1e-3, atol=1)
 
 
-def test_missing_values_may_be_anything_and_steps_before_the_first_add_nothing() -> None:
+@pytest.mark.parametrize(("length", "pad"), [(64, 64), (48, 16), (30, 34), (50, 14)])
+@pytest.mark.parametrize("season", [1, 12, 52, 168])
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+def test_steps_before_the_first_add_nothing(
+    length: int, pad: int, season: int, missing: float
+) -> None:
+    model, batch = make_model(), make_batch(length, n=20, missing=missing)
+    target = batch.target + torch.sin(torch.arange(length) / 3)
+    batch = Batch(target=target * batch.observed, observed=batch.observed)
+    longer = Batch(
+        target=torch.nn.functional.pad(batch.target, (pad, 0)),
+        observed=torch.nn.functional.pad(batch.observed, (pad, 0)),
+    )
+    one, other = (answer(model, b, season_length=season)[1] for b in (batch, longer))
+    assert torch.allclose(one, other, atol=1e-3)
+
+
+def test_missing_values_may_be_anything() -> None:
     model, batch = make_model(), make_batch(64, missing=0.2)
     filled = Batch(target=torch.where(batch.observed, batch.target, 1e3), observed=batch.observed)
-    longer = Batch(
-        target=torch.nn.functional.pad(batch.target, (64, 0)),
-        observed=torch.nn.functional.pad(batch.observed, (64, 0)),
-    )
-    for other in (filled, longer):
-        assert torch.allclose(answer(model, batch)[1], answer(model, other)[1], atol=1e-4)
+    assert torch.allclose(answer(model, batch)[1], answer(model, filled)[1], atol=1e-4)
+
+
+def test_an_echo_of_a_missing_value_leaves_its_share_to_the_others() -> None:
+    """Untrained, all shares are alike; the fifth step of the last season is not known."""
+    wave = torch.tensor([0.0, 3.0, 1.0, 4.0, 2.0, 6.0]).repeat(20)[None, None]
+    observed = torch.ones_like(wave, dtype=torch.bool)
+    observed[..., -2] = False
+    batch = Batch(target=torch.where(observed, wave, 0.0), observed=observed)
+    model = make_model(trained=False)
+    whole = Batch(target=wave, observed=torch.ones_like(observed))
+    found, before = (answer(model, b, 6)[1][0, 0, :, 4] for b in (batch, whole))
+    mean = batch.target.sum() / observed.sum()
+    average, last = torch.tensor(2.0), torch.tensor(6.0)
+    # the season's echoes are gone; left are the last value, the average and the mean
+    assert found[4] == pytest.approx(float((last + average + mean) / 3), abs=0.3)
+    assert torch.allclose(found[:4], before[:4], atol=0.1)
 
 
 def test_series_do_not_see_each_other() -> None:
@@ -140,9 +168,10 @@ def test_a_wider_forecast_is_not_rewarded_for_its_width() -> None:
     assert torch.allclose(found, model.network.readout.bias.grad, atol=1e-6)
 
 
-def test_asked_for_a_horizon_it_counts_what_is_known_of_the_future() -> None:
+@pytest.mark.parametrize("training", [True, False])
+def test_asked_for_a_horizon_it_counts_what_is_known_of_the_future(training: bool) -> None:
     model, batch = make_model(), make_batch(40)
-    asked = AskedTSFormer(model, context_length=40, horizon=5, season_length=1)
+    asked = AskedTSFormer(model, context_length=40, horizon=5, season_length=1).train(training)
     future = torch.randn(3, 1, 5, generator=torch.Generator().manual_seed(1))
     known = torch.ones_like(future, dtype=torch.bool)
     whole = Batch(
@@ -153,9 +182,9 @@ def test_asked_for_a_horizon_it_counts_what_is_known_of_the_future() -> None:
     assert all(p.grad is not None for p in model.network.layers.parameters())
     other = torch.where(known, future, 0.0)
     known[..., 3:] = False
-    other[..., 3:] = 99.0
+    other[..., 3:] = torch.nan
     part = Batch(target=batch.target, observed=batch.observed, future=other, future_observed=known)
-    shorter = AskedTSFormer(model, context_length=40, horizon=3, season_length=1)
+    shorter = AskedTSFormer(model, context_length=40, horizon=3, season_length=1).train(training)
     cut = Batch(
         target=batch.target,
         observed=batch.observed,
@@ -174,6 +203,33 @@ def test_embeddings_know_shapes_and_no_units() -> None:
     other = model.embed(1000 * batch.target[:, 0] - 3, batch.observed[:, 0])
     assert torch.allclose(one, other, atol=1e-2)
     assert torch.cdist(one, one).fill_diagonal_(9).min() > 10 * (one - other).norm(dim=1).max()
+
+
+def test_a_single_window_does_not_decide_how_good_a_network_is() -> None:
+    model = make_model()
+    asked = AskedTSFormer(model, context_length=48, horizon=8, season_length=1).eval()
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(64, 1, 56, generator=generator)
+    target[0, 0, :48] = 100 + 1e-3 * target[0, 0, :48]
+    known = torch.ones(64, 1, 8, dtype=torch.bool)
+
+    def loss(begin: int) -> float:
+        rows = target[begin:]
+        batch = Batch(
+            target=rows[..., :48],
+            observed=torch.ones_like(rows[..., :48], dtype=torch.bool),
+            future=rows[..., 48:],
+            future_observed=known[begin:],
+        )
+        return asked.loss(batch).item()
+
+    assert loss(0) == pytest.approx(loss(1), abs=0.3)
+
+
+@pytest.mark.parametrize("name", ["patch_length", "n_heads", "n_layers", "d_ff"])
+def test_sizes_below_one_are_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}=0 must be at least"):
+        TSFormerConfig(**{name: 0})
 
 
 def test_a_width_that_does_not_divide_is_named() -> None:

@@ -89,6 +89,13 @@ def test_series_do_not_depend_on_each_other() -> None:
         assert torch.allclose(together[1][part], alone[1], atol=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_levels_that_shift_at_the_turn_of_a_season_do_not_move_it(seed: int) -> None:
+    day = torch.sin(2 * math.pi * torch.arange(24 * 50) / 24)
+    levels = torch.randn(50, generator=torch.Generator().manual_seed(seed))
+    assert found(day + 0.2 * levels.repeat_interleave(24))[0] == 24
+
+
 @pytest.mark.parametrize("length", [4, 5, 16])
 def test_short_series_are_no_trouble(length: int) -> None:
     assert all(1 <= period <= length for period in found(torch.sin(torch.arange(length) * math.pi)))

@@ -20,8 +20,9 @@ _ROWS = 256
 class Fracast:
     """Fracast-0, 85,000 parameters in its wheel, trained on real series (package `fracast`).
 
-    Its nine quantiles are its own; the mean is their mean. Where a series has fewer than the eight
-    values that it needs, the last one is repeated.
+    Its nine quantiles, 0.1 to 0.9, are its own, and those beyond them are the outermost; the mean
+    is their mean. Where a series has fewer than the eight values that it needs, the last one is
+    repeated, or 0 where there is none.
 
     Args:
         horizon: steps to forecast.

@@ -47,12 +47,19 @@ class RealSeries:
     Args:
         suites: by name, with parts of the names of the tasks wanted; none for all. Those whose
             data cannot be had are left out.
+
+    Raises:
+        ValueError: where a part names no task of its suite.
     """
 
     def __init__(self, suites: Mapping[str, Sequence[str]]) -> None:
         self.tasks: list[tuple[str, str, Task, dict[str, float]]] = []
         for name, wanted in suites.items():
-            for spec in load_suite(name).tasks:
+            specs = load_suite(name).tasks
+            for part in wanted:
+                if not any(part in spec.name for spec in specs):
+                    raise ValueError(f"suite {name!r} has no task whose name contains {part!r}")
+            for spec in specs:
                 if wanted and not any(part in spec.name for part in wanted):
                     continue
                 try:
@@ -80,4 +87,4 @@ class RealSeries:
                     ratios[f"{name} {metric}"] = [ratio]
             coverage.append(scores["coverage80"])
         result = {name: float(np.exp(np.mean(np.log(values)))) for name, values in ratios.items()}
-        return {**result, "coverage80": float(np.mean(coverage))}
+        return {**result, "coverage80": float(np.mean(coverage))} if coverage else {}

@@ -83,14 +83,15 @@ class TSFormerForecaster(Forecaster):
 
     @known_words
     def embed(self, df: Any = None) -> pd.DataFrame:
-        """Return a vector for each series, a row of numbers under its id.
+        """Return a vector for each series: D columns, those of several targets beside each other.
 
-        Series that go on alike lie close to each other, whatever their units: scikit-learn's
-        `NearestNeighbors` finds them.
+        The rows have the ids of the series, in their order. Series that go on alike lie close to
+        each other, whatever their units: scikit-learn's `NearestNeighbors` finds them.
         """
         fitted = self._fitted(df)
         panel, layout = fitted._context(df)
-        vectors = embed_unseen(fitted.model_, panel.univariate(), fitted.season_length_)
+        recent = panel.tail(fitted._memory).univariate()
+        vectors = embed_unseen(fitted.model_, recent, fitted.season_length_)
         rows = vectors.reshape(len(panel), -1)[layout.order]
         return pd.DataFrame(rows, index=pd.Index(panel.ids[layout.order], name="unique_id"))
 
@@ -129,14 +130,20 @@ class TSFormerForecaster(Forecaster):
 
     @property
     def _memory(self) -> int:
-        return int(self.context_length or TSFormerConfig.longest_context)
+        model = self.model_ if hasattr(self, "model_") else _pretrained(self.weights)
+        longest = model.config.longest_context
+        return min(int(self.context_length or longest), longest)
 
     def _fitted(self, df: Any) -> Self:
-        """Return itself or, nothing being needed, one that was fitted to df without training."""
-        if df is None or hasattr(self, "panel_"):
+        """Return itself or, where nothing has to be trained, one that was fitted to df.
+
+        Raises:
+            NotFittedError: before `fit` where `finetune_steps` are asked for.
+        """
+        if df is None or self.finetune_steps or hasattr(self, "panel_"):
             return super()._fitted(df)
         self._check_parameters()
-        fitted = clone(self).set_params(finetune_steps=0)
+        fitted = clone(self)
         panel, fitted.layout_ = read_panel(df, self._schema)
         return fitted.fit_panel(panel)
 
@@ -154,9 +161,9 @@ class TSFormerForecaster(Forecaster):
         """Train a copy of the network, and keep it if it is better on what is held out."""
         from tsformer.training.train import train  # imports Lightning, which takes seconds
 
-        if self.encoder_.n_future:
-            panel = explain(panel, self.encoder_, 0, self.season_length_).rest
         lengths = panel.lengths - held_out
+        if self.encoder_.n_future:
+            panel = explain(panel, self.encoder_, 0, self.season_length_, lengths).rest
         typical = max(_SHORTEST, int(np.quantile(lengths, 0.75)))
         sizes = (min(self._memory, _TRAINED_CONTEXT, typical), self.horizon)
         training = Windows(
@@ -168,11 +175,14 @@ class TSFormerForecaster(Forecaster):
             range=validation_range(panel.lengths, self.horizon, held_out),
         )
         if not len(training):
+            report.remarks["too short to finetune"] = panel.ids.tolist()
             return
         model = copy.deepcopy(self.model_)
         if self.adapter_rank:
             model.requires_grad_(False)
-            add_adapters(model.network, self.adapter_rank, but=_READOUT)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(self.random_state))
+                add_adapters(model.network, self.adapter_rank, but=_READOUT)
             for name in _READOUT:
                 getattr(model.network, name).requires_grad_(True)
         before, after = (self._asked(m, *sizes) for m in (self.model_, model))
@@ -188,7 +198,9 @@ class TSFormerForecaster(Forecaster):
         model.requires_grad_(True)
         judged = list(held_out_batches(validation))
         with torch.inference_mode():
-            losses = [sum(float(m.loss(b)) * len(b) for b in judged) for m in (before, after)]
+            losses = [
+                sum(float(m.eval().loss(b)) * len(b) for b in judged) for m in (before, after)
+            ]
         if not judged or losses[1] <= losses[0]:
             self.model_ = model
 
@@ -226,11 +238,14 @@ class TSFormerForecaster(Forecaster):
 
     def _correlation(self, panel: Panel, horizon: int) -> float:
         """Return how errors of neighbouring steps hang together, if the ends had been forecast."""
+        if self.encoder_.n_future:
+            panel = explain(panel, self.encoder_, 0, self.season_length_).rest
         long = np.flatnonzero(panel.lengths > 2 * horizon)
         chosen = panel.select(long[:: 1 + len(long) // _JUDGED])
         if not len(chosen):
             return 0.0
-        context_length = min(self._memory, int(chosen.lengths.max()) - horizon)
+        longest = int(chosen.lengths.max()) - horizon
+        context_length = min(self._memory, _TRAINED_CONTEXT, longest)
         judged = np.clip(chosen.lengths // 2, horizon, 10 * horizon)
         windows = Windows(
             source=WindowSource.of(chosen, context_length, horizon),
@@ -258,8 +273,11 @@ def _pretrained(weights: str | PathLike[str]) -> TSFormer:
     """Return the network of these weights, shared by all that ask for it.
 
     Raises:
-        FileNotFoundError, ValueError: where there are none.
+        FileNotFoundError: where there are none.
+        ValueError: for a file of something else.
     """
+    if not isinstance(weights, str | PathLike):
+        raise TypeError(f"weights={weights!r} must be a name or a file")
     packaged = _PACKAGED / f"tsformer_{weights}.safetensors"
     named = isinstance(weights, str) and packaged.is_file()
     path = packaged if named else Path(weights)
@@ -277,10 +295,14 @@ def _pretrained(weights: str | PathLike[str]) -> TSFormer:
 @lru_cache(maxsize=4)
 def _read(path: Path, changed: int) -> TSFormer:
     tensors, sizes = read_weights(path, _KIND)
-    return _built(sizes, tensors)
+    try:
+        return _built(sizes, tensors)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"weights={str(path)!r} do not fit their own sizes: {error}") from error
 
 
 def _built(sizes: dict[str, Any], tensors: dict[str, torch.Tensor]) -> TSFormer:
-    model = TSFormer(TSFormerConfig(**sizes))
+    with torch.random.fork_rng(devices=[]):
+        model = TSFormer(TSFormerConfig(**sizes))
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return model.eval()

@@ -44,7 +44,7 @@ def forecast_unseen(
     quantiles = torch.empty(*mean.shape, len(levels))
     at_once = min(horizon, LONGEST_HORIZON)
     with torch.inference_mode():
-        for series, batch in blocks(model, panel, at_once, longest):
+        for series, batch in blocks(model, panel, at_once, longest, roomy=horizon > at_once):
             asked = AskedTSFormer(
                 model,
                 context_length=batch.target.shape[-1],
@@ -69,13 +69,22 @@ def embed_unseen(model: TSFormer, panel: Panel, season_length: int = 1) -> np.nd
 
 
 def blocks(
-    model: TSFormer, panel: Panel, horizon: int, longest: int | None = None
+    model: TSFormer,
+    panel: Panel,
+    horizon: int,
+    longest: int | None = None,
+    *,
+    roomy: bool = False,
 ) -> Iterator[tuple[Tensor, Batch]]:
-    """Yield numbers of series with their contexts, of a length that fits the longest of them."""
+    """Yield numbers of series with their contexts, of a length that fits the longest of them.
+
+    With `roomy`, all have the greatest length, so that forecasts can be appended to them.
+    """
     longest = min(longest or model.config.longest_context, model.config.longest_context)
     lengths = np.minimum(panel.lengths, longest)
     doublings = np.ceil(np.log2(np.maximum(lengths, _SHORTEST) / _SHORTEST))
     wanted = np.minimum(_SHORTEST * 2 ** doublings.astype(np.int64), longest)
+    wanted = np.full_like(wanted, longest) if roomy else wanted
     for context_length in np.unique(wanted):
         n_patches = (int(context_length) + horizon) // model.config.patch_length + 1
         at_once = max(1, _PATCHES_AT_ONCE // (n_patches * panel.n_variates))

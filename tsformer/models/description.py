@@ -24,7 +24,7 @@ class Described(NamedTuple):
         facts: `[B, facts]`.
         known: `[B, N + M]`, True for patches that say something and those of the horizon.
         told: `[B, 5, M * P]`, the echoes in the horizon.
-        valid: `[B, 5]`, True for an echo that is there at all.
+        valid: `[B, 5, M * P]`, True where there is one.
         error: `[B, 1]`, the scale of errors.
     """
 
@@ -92,7 +92,7 @@ def describe(
         facts=facts,
         known=F.pad(some, (0, horizon // patch_length), value=True),
         told=told.values[:, :, n_context:],
-        valid=told.valid[:, :, n_context:].any(dim=-1),
+        valid=told.valid[:, :, n_context:],
         error=error,
     )
 

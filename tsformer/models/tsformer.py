@@ -35,7 +35,7 @@ class TSFormerConfig:
     """Sizes of the network.
 
     Raises:
-        ValueError: for a width that does not divide into heads.
+        ValueError: for sizes below 1, or a width that does not divide into heads.
     """
 
     patch_length: int = 16
@@ -46,6 +46,9 @@ class TSFormerConfig:
     longest_context: int = 2048
 
     def __post_init__(self) -> None:
+        for name, least in (("patch_length", 4), ("n_heads", 1), ("n_layers", 1), ("d_ff", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
         if self.d_model % (2 * self.n_heads):
             raise ValueError(
                 f"d_model={self.d_model} must be an even multiple of n_heads={self.n_heads}"
@@ -110,9 +113,12 @@ class TSFormerNetwork(nn.Module):
         asked = self.encode(series, n_horizon)[:, -n_horizon:]
         output = self.readout(asked).float().unflatten(-1, (self.config.patch_length, -1))
         logits = self.mixture(asked).float()
-        there = F.pad(series.valid, (0, 1), value=True)
-        shares = logits.masked_fill(~there[:, None], -torch.inf).softmax(dim=-1)
-        told = series.told.unflatten(-1, (n_horizon, -1))  # [B, 5, M, P]
-        anchor = (shares[..., :N_ECHOES, None] * told.transpose(1, 2)).sum(dim=2)
+        told, valid = (  # [B, M, P, 5]
+            echo.unflatten(-1, (n_horizon, -1)).permute(0, 2, 3, 1)
+            for echo in (series.told, series.valid)
+        )
+        there = F.pad(valid, (0, 1), value=True)  # the mean, 0, always is
+        shares = logits[:, :, None].masked_fill(~there, -torch.inf).softmax(dim=-1)
+        anchor = (shares[..., :N_ECHOES] * told).sum(dim=-1)
         errors = self.head.quantiles(output.flatten(1, 2)).clamp(-_FURTHEST, _FURTHEST).sinh()
         return anchor.flatten(1)[..., None] + series.error[..., None] * errors

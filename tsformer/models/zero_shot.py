@@ -15,6 +15,7 @@ from tsformer.nn.heads.quantile import spread_out
 from tsformer.nn.scaling import Scale, instance_norm, normalise
 from tsformer.types import Batch, Prediction
 
+_LEAST_ERROR = 1e-6  # whose logarithm still counts
 _LEAST_WIDTH = 0.1  # of a forecast, in errors of the best echo, that a loss is measured by
 
 
@@ -35,6 +36,7 @@ class TSFormer(nn.Module):
     ) -> tuple[Described, Float[Tensor, "B H"], Bool[Tensor, "B H"]]:
         """Return windows as `score` takes them: described, with their scaled future.
 
+        L and H are multiples of the patch length; content at missing places does not matter.
         A context whose values are all the same has no scale and does not count.
         """
         z, scale = _standardised(values, observed)
@@ -139,7 +141,10 @@ class AskedTSFormer(nn.Module):
         self.season_length = season_length
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """Return the mean of `TSFormer.errors` over the future values that are known.
+        """Return `TSFormer.score` of the future values that are known.
+
+        In evaluation mode it is the mean logarithm of `TSFormer.errors`, by which networks can be
+        compared, and which no single window decides.
 
         Raises:
             ValueError: for a batch without a future.
@@ -155,8 +160,13 @@ class AskedTSFormer(nn.Module):
         season = torch.full_like(values[:, 0], self.season_length, dtype=torch.long)
         with torch.no_grad():
             series, target, counts = self.model.prepare(values, observed, future, season)
-        errors, count = self.model.errors(series, target, counts & known)
-        return (errors * count).sum() / count.sum().clamp(min=1)
+        counts = counts & known
+        target = torch.where(counts, target, 0.0)
+        if self.training:
+            return self.model.score(series, target, counts)
+        errors, count = self.model.errors(series, target, counts)
+        logs = torch.where(count > 0, errors.clamp(min=_LEAST_ERROR).log(), 0.0)
+        return logs.sum() / (count > 0).sum().clamp(min=1)
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 _LEAST = 0.1  # a peak below this, beyond what chance makes, is no season
 _AWAY = 0.3  # of its height, what a peak as far away as the series is long counts less
+_CLEAR = 0.5  # of the height of the strongest, what a shorter period needs
 _NEARLY = 0.92  # a peak as high as this share of the highest may as well be the season
 
 
@@ -21,7 +22,7 @@ def find_periods(
     neither a trend nor a random walk hides a season. Of nearly equal peaks the first counts. Where
     there is none, the period is 1. The other one is the season that the calendar suggests; where
     that is unknown or the strongest, the best of the periods that are clearly shorter or, where
-    there is none of these, longer.
+    none of these is half as strong, longer.
 
     Args:
         z: standardised, 0 where missing.
@@ -29,14 +30,15 @@ def find_periods(
         season: steps, 1 where unknown.
 
     Returns:
-        Periods in steps, and how high their peaks are, less what chance may make of it.
+        Periods in steps, and how high their peaks are, less what chance may make of it; -1 for a
+        period of which too little is known.
     """
-    level, count = _autocorrelation(_straightened(z, observed), observed)
+    n_lags = 2 * z.shape[1] // 3 + 2
+    level, count = _autocorrelation(_straightened(z, observed), observed, n_lags)
     both = observed[:, 1:] & observed[:, :-1]
-    change, _ = _autocorrelation((z[:, 1:] - z[:, :-1]) * both, both)
-    strength = 0.5 * (level[:, : change.shape[1]] + change)
-    chance = count[:, : change.shape[1]].clamp(min=1).rsqrt()
-    height = strength - strength.cummin(dim=1).values - chance
+    change, _ = _autocorrelation((z[:, 1:] - z[:, :-1]) * both, both, n_lags)
+    strength = _without_notches(level, 0.5 * (level + change))
+    height = strength - strength.cummin(dim=1).values - count.clamp(min=1).rsqrt()
     inner = strength[:, 1:-1]
     peak = (inner >= strength[:, :-2]) & (inner >= strength[:, 2:]) & (height[:, 1:-1] > _LEAST)
     lag = torch.arange(1, 1 + inner.shape[1], device=z.device)
@@ -48,10 +50,12 @@ def find_periods(
     first = _first_of_highest(score)
     shorter = _first_of_highest(torch.where(lag <= 0.75 * first[:, None], score, 0.0))
     longer = _first_of_highest(torch.where(lag >= 1.5 * first[:, None], score, 0.0), 1.0)
-    second = torch.where(shorter > 1, shorter, longer)
+    clear = score.gather(1, shorter[:, None] - 1) >= _CLEAR * score.gather(1, first[:, None] - 1)
+    second = torch.where((shorter > 1) & clear[:, 0], shorter, longer)
     second = torch.where((season > 1) & (season != first), season, second)
     periods = torch.stack([first, second], dim=1)
-    return periods, height.gather(1, periods.clamp(max=height.shape[1] - 1))
+    told = height.gather(1, periods.clamp(max=n_lags - 1))
+    return periods, torch.where(periods <= 2 / 3 * span, told, -1.0)
 
 
 def _first_of_highest(score: Tensor, nearly: float = _NEARLY) -> Tensor:
@@ -71,7 +75,7 @@ def _first_of_highest(score: Tensor, nearly: float = _NEARLY) -> Tensor:
 
 def _straightened(z: Tensor, observed: Tensor) -> Tensor:
     """Return the series less its regression line, 0 where missing."""
-    time = torch.linspace(-1, 1, z.shape[1], device=z.device).expand_as(z)
+    time = torch.arange(float(z.shape[1]), device=z.device).expand_as(z)
     count = observed.sum(dim=1, keepdim=True).clamp(min=1)
     time = (time - (time * observed).sum(dim=1, keepdim=True) / count) * observed
     slope = (time * z).sum(dim=1, keepdim=True) / time.square().sum(dim=1, keepdim=True).clamp(
@@ -80,9 +84,20 @@ def _straightened(z: Tensor, observed: Tensor) -> Tensor:
     return z - slope * time
 
 
-def _autocorrelation(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-    """Return autocorrelations at lags 0 to two thirds of the length, and the pairs behind them."""
-    n_lags = 2 * values.shape[1] // 3 + 2
+def _without_notches(level: Tensor, strength: Tensor) -> Tensor:
+    """Return strengths that are highest where the autocorrelation of the values itself has a peak.
+
+    Levels that shift at the turn of a season make that of the differences dip just there.
+    """
+    left, middle, right = strength[:, :-2], strength[:, 1:-1], strength[:, 2:]
+    peak = (level[:, 1:-1] >= level[:, :-2]) & (level[:, 1:-1] >= level[:, 2:])
+    dip = peak & (middle < left) & (middle < right)
+    mended = torch.where(dip, 1.001 * torch.maximum(left, right), middle)
+    return torch.cat([strength[:, :1], mended, strength[:, -1:]], dim=1)
+
+
+def _autocorrelation(values: Tensor, observed: Tensor, n_lags: int) -> tuple[Tensor, Tensor]:
+    """Return autocorrelations at lags 0 to `n_lags` - 1, and the pairs behind them."""
     size = 1 << (2 * values.shape[1]).bit_length()
     both = torch.stack([values, observed.to(values.dtype)])
     spectrum = torch.fft.rfft(both, n=size)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from lightning.fabric import Fabric
@@ -18,6 +19,8 @@ from tsformer.models.zero_shot import TSFormer
 from tsformer.prior.windows import WindowDraw
 from tsformer.training.synthetic_windows import Shape, SyntheticBatches
 
+Precision = Literal["32-true", "bf16-mixed"]
+_GIVEN = ("highest", "weight_decay")  # of a group of parameters, whatever a checkpoint says
 Judge = Callable[[TSFormer], Mapping[str, float]]
 
 
@@ -43,6 +46,9 @@ class PretrainingSettings:
         seed: of weights and series.
         save_every: seconds between checkpoints.
         judge_every: steps between looks at held out series.
+
+    Raises:
+        ValueError: for values that cannot be.
     """
 
     steps: int
@@ -55,13 +61,21 @@ class PretrainingSettings:
     weight_decay: float = 0.02
     gradient_clip: float = 1.0
     averaging: float = 0.998
-    precision: Any = "bf16-mixed"
+    precision: Precision = "bf16-mixed"
     compile: bool = True
     seed: int = 0
     save_every: float = 180.0
     judge_every: int = 1000
 
     def __post_init__(self) -> None:
+        for name in ("steps", "warmup", "tokens_per_batch", "judge_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging={self.averaging} must be at least 0 and below 1")
+        if self.precision not in get_args(Precision):
+            known = ", ".join(map(repr, get_args(Precision)))
+            raise ValueError(f"precision={self.precision!r} is unknown; choose one of {known}")
         if not 0 < self.decay <= self.steps:
             raise ValueError(f"decay={self.decay} must be from 1 to steps={self.steps}")
         if not self.shapes:
@@ -163,7 +177,7 @@ class PriorFitting:
             name = f"held out {shape.context}+{shape.horizon}"
             scores[name] = typical_error(self.model, batch)
         if self.judge is not None:
-            scores.update(self.judge(self.model))
+            scores.update(self.judge(copy.deepcopy(self.model).cpu()))
         self.model.load_state_dict(own)
         self.model.train()
         row = {"step": self.step, "seconds": round(self.seconds), "series": self.series}
@@ -177,6 +191,7 @@ class PriorFitting:
             "average": self.average,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
+            "decays_from": self.settings.steps - self.settings.decay,
             "seconds": self.seconds,
             "series": self.series,
         }
@@ -185,27 +200,35 @@ class PriorFitting:
         os.replace(draft, self.folder / name)
 
     def _resume(self) -> None:
-        """Go on from the latest state or, where that has decayed to its end, from the plateau."""
-        for name in ("latest.pt", "plateau.pt"):
-            if not (self.folder / name).exists():
-                continue
-            state = torch.load(self.folder / name, map_location="cpu", weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.average = {k: t.to(self.fabric.device) for k, t in state["average"].items()}
-            for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
-                highest = [group["highest"] for group in optimizer.param_groups]
-                optimizer.load_state_dict(own)
-                for group, value in zip(optimizer.param_groups, highest, strict=True):
-                    group["highest"] = value
-            self.step, self.seconds = state["step"], state["seconds"]
-            self.series = state["series"]
+        """Go on from the latest state; where that decays sooner than wanted, from the plateau."""
+        state = self._read("latest.pt")
+        decays_from = self.settings.steps - self.settings.decay
+        if state is None or state["decays_from"] < min(state["step"], decays_from):
+            state = self._read("plateau.pt") or state
+        if state is None:
             return
+        self.model.load_state_dict(state["model"])
+        self.average = {k: t.to(self.fabric.device) for k, t in state["average"].items()}
+        for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
+            given = [{k: group[k] for k in _GIVEN} for group in optimizer.param_groups]
+            optimizer.load_state_dict(own)
+            for group, values in zip(optimizer.param_groups, given, strict=True):
+                group.update(values)
+        self.step, self.seconds, self.series = (state[k] for k in ("step", "seconds", "series"))
+        _forget_rows(self.folder / "curve.csv", self.step)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
+        if not path.exists():
+            return None
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 @torch.no_grad()
 def typical_error(model: TSFormer, batch: WindowDraw) -> float:
     """Return the geometric mean over windows of `TSFormer.errors`."""
-    errors, count = model.errors(*model.prepare(*batch))
+    device = next(model.parameters()).device
+    errors, count = model.errors(*model.prepare(*(tensor.to(device) for tensor in batch)))
     return float(errors[count > 0].clamp(min=1e-6).log().mean().exp())
 
 
@@ -219,7 +242,7 @@ def read_settings(values: Mapping[str, Any]) -> PretrainingSettings:
     unknown = set(values) - known
     if unknown:
         raise ValueError(f"{sorted(unknown)} are no settings; known are {', '.join(sorted(known))}")
-    shapes = tuple(Shape(**shape) for shape in values["shapes"])
+    shapes = tuple(Shape(**shape) for shape in values.get("shapes", ()))
     return PretrainingSettings(**{**values, "shapes": shapes})
 
 
@@ -230,7 +253,16 @@ def _learning_rate_share(step: int, settings: PretrainingSettings) -> float:
 
 
 def _optimizers(model: TSFormer, settings: PretrainingSettings) -> list[Any]:
-    """Return Muon for the matrices of the layers and AdamW for the rest."""
+    """Return Muon for the matrices of the layers and AdamW for the rest.
+
+    Raises:
+        RuntimeError: where torch has no Muon.
+    """
+    if not hasattr(torch.optim, "Muon"):
+        raise RuntimeError(
+            "pre-training needs torch.optim.Muon, which came with torch 2.9; this is torch "
+            f"{torch.__version__}: pip install 'torch>=2.9'"
+        )
     matrices = [p for p in model.network.layers.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in chosen]
@@ -247,6 +279,16 @@ def _optimizers(model: TSFormer, settings: PretrainingSettings) -> list[Any]:
         for group in optimizer.param_groups:
             group["highest"] = group["lr"]
     return [muon, adamw]
+
+
+def _forget_rows(path: Path, step: int) -> None:
+    """Leave out what was written of later steps, which are taken again."""
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        path.unlink()
+        for row in rows:
+            _append_row(path, row)
 
 
 def _append_row(path: Path, row: Mapping[str, Any]) -> None:

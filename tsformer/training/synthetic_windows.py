@@ -53,15 +53,15 @@ class SyntheticBatches:
         chosen = F.one_hot(order, len(shapes))
         self._shape, self._number = order.tolist(), (chosen.cumsum(0) - chosen)
         self._held_out: list[WindowDraw] = []
-        self._pools: dict[int, tuple[int, list[WindowDraw]]] = {}
+        self._pools: dict[int, tuple[tuple[int, int], list[WindowDraw]]] = {}
 
     def __getitem__(self, step: int) -> WindowDraw:
-        place = step % len(self._shape)
+        lap, place = divmod(step, len(self._shape))
         number = self._shape[place]
         many = int(self._number[place, number])
         pool, position = divmod(many, _DRAWN_TOGETHER)
-        if self._pools.get(number, (-1,))[0] != pool:
-            self._pools[number] = (pool, self._draw(number, step // len(self._shape), pool))
+        if number not in self._pools or self._pools[number][0] != (lap, pool):
+            self._pools[number] = ((lap, pool), self._draw(number, lap, pool))
         return self._pools[number][1][position]
 
     def held_out(self) -> list[WindowDraw]:
