@@ -97,17 +97,3 @@ def test_what_is_to_come_has_to_be_known(tmp_path: Path) -> None:
     fitted = forecaster.fit(past)
     fitted.save(tmp_path / "saved")
     pd.testing.assert_frame_equal(load(tmp_path / "saved").predict(None, future), answer)
-
-
-def test_the_calendar_can_be_a_covariate() -> None:
-    """In every December there is more; only one of them is known."""
-    days = pd.date_range("2020-01-01", periods=800, freq="D")
-    generator = np.random.default_rng(0)
-    y = np.where(days.month == 12, 8.0, 0.0) + generator.normal(0, 0.3, 800)
-    df = pd.DataFrame({"unique_id": "a", "ds": days, "y": y})
-    cut = df["ds"] < "2021-12-01"
-    plain, told = (
-        TSFormerForecaster(horizon=30, calendar_features=c).predict(df[cut])["mean"].mean()
-        for c in (False, True)
-    )
-    assert abs(told - 8) < 0.5 * abs(plain - 8)

@@ -59,7 +59,6 @@ class TSFormerForecaster(Forecaster):
         future_covariates: columns of `df` that are known beyond its end, promotions for instance;
             `future_df` brings their future. A regression for each series takes out what they
             explain (see `explain`); what is left is forecast.
-        calendar_features: let hour, day, week, month and year be such covariates, too.
         adapter_rank: of low-rank adapters (Hu et al. 2022) that are trained instead of all weights;
             0 trains these.
         learning_rate, batch_size, weight_decay, gradient_clip, patience: of that training.
@@ -70,7 +69,6 @@ class TSFormerForecaster(Forecaster):
     weights: str | PathLike[str] = "small"
     context_length: int | None = None
     future_covariates: Sequence[str] = ()
-    calendar_features: bool = False
     finetune_steps: int = 0
     adapter_rank: int = 0
     learning_rate: float = 2e-4
@@ -152,7 +150,7 @@ class TSFormerForecaster(Forecaster):
         self.model_ = _pretrained(self.weights)
         held_out = held_out_sizes(panel.lengths, self.horizon, val_size)
         known = panel.head(panel.lengths - held_out) if self.finetune_steps else panel
-        self.encoder_ = CovariateEncoder.of(known, calendar=self.calendar_features)
+        self.encoder_ = CovariateEncoder.of(known, calendar=False)
         if self.finetune_steps:
             self._finetune(panel, held_out, report)
         return report
