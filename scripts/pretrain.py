@@ -16,8 +16,10 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
 
+import pandas as pd
 import torch
 import yaml
+from matplotlib.figure import Figure
 
 from tsformer.evaluation.zero_shot import RealSeries
 from tsformer.models.tsformer import TSFormerConfig
@@ -50,8 +52,30 @@ def main() -> None:
         notify=lambda line: print(line, flush=True),
     )
     fitting.run()
+    _draw(given.output / "curve.csv", given.output / "curve.png")
     tensors = {name: tensor.half() for name, tensor in model.state_dict().items()}
     write_weights(given.output / "weights.safetensors", tensors, "tsformer", asdict(sizes))
+
+
+def _draw(table: Path, picture: Path) -> None:
+    """Draw errors on held out synthetic series, and scores on real ones, against steps."""
+    curve = pd.read_csv(table)
+    figure = Figure(figsize=(10, 4), layout="constrained", dpi=110)
+    left, right = figure.subplots(1, 2)
+    for name in curve.filter(like="held out"):
+        left.plot(
+            curve["step"], curve[name], "o-", ms=3, lw=1, label=name.removeprefix("held out ")
+        )
+    left.set_ylabel("error on synthetic series, in errors of the best echo")
+    left.legend(title="patches", frameon=False, fontsize=7, ncols=3)
+    for name in curve.filter(regex=r"^(quick|competition) "):
+        right.plot(curve["step"], curve[name], "o-", ms=3, lw=1, label=name)
+    right.set_ylabel("score on real series, relative to seasonal naive")
+    right.legend(frameon=False, fontsize=8)
+    for axis in (left, right):
+        axis.set_xlabel("step")
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":

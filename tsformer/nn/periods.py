@@ -9,6 +9,7 @@ from torch import Tensor
 _LEAST = 0.1  # a peak below this, beyond what chance makes, is no season
 _AWAY = 0.3  # of its height, what a peak as far away as the series is long counts less
 _CLEAR = 0.5  # of the height of the strongest, what a shorter period needs
+_BETTER = 0.97  # of the error of the first period's echo, what moves the second before it
 _NEARLY = 0.92  # a peak as high as this share of the highest may as well be the season
 
 
@@ -49,13 +50,15 @@ def find_periods(
     score = torch.where(peak & (lag > 1) & (share <= 2 / 3), score, 0.0)
     first = _first_of_highest(score)
     shorter = _first_of_highest(torch.where(lag <= 0.75 * first[:, None], score, 0.0))
-    longer = _first_of_highest(torch.where(lag >= 1.5 * first[:, None], score, 0.0), 1.0)
+    longer = _first_of_highest(torch.where(lag >= 1.5 * first[:, None], score, 0.0), 0.96)
     clear = score.gather(1, shorter[:, None] - 1) >= _CLEAR * score.gather(1, first[:, None] - 1)
     second = torch.where((shorter > 1) & clear[:, 0], shorter, longer)
     second = torch.where((season > 1) & (season != first), season, second)
     periods = torch.stack([first, second], dim=1)
     told = height.gather(1, periods.clamp(max=n_lags - 1))
-    return periods, torch.where(periods <= 2 / 3 * span, told, -1.0)
+    told = torch.where(periods <= 2 / 3 * span, told, -1.0)
+    order = _better_first(z, observed, periods)
+    return periods.gather(1, order), told.gather(1, order)
 
 
 def _first_of_highest(score: Tensor, nearly: float = _NEARLY) -> Tensor:
@@ -71,6 +74,19 @@ def _first_of_highest(score: Tensor, nearly: float = _NEARLY) -> Tensor:
     close = (lag >= first) & (lag <= 1.08 * first)
     best = torch.where(close, score, 0.0).argmax(dim=1) + 1
     return torch.where(highest[:, 0] > 0, best, 1)
+
+
+def _better_first(z: Tensor, observed: Tensor, periods: Tensor) -> Tensor:
+    """Return 0, 1 or, where values are clearly nearer to those one second period before, 1, 0."""
+    step = torch.arange(z.shape[1], device=z.device)
+    place = step - periods[..., None]  # [B, 2, L]
+    index = place.clamp(min=0)
+    before = z[:, None].expand(-1, 2, -1).gather(2, index)
+    known = (place >= 0) & observed[:, None].expand(-1, 2, -1).gather(2, index) & observed[:, None]
+    both = known.all(dim=1, keepdim=True)
+    error = ((z[:, None] - before).abs() * both).sum(dim=-1)
+    second = (error[:, 1] < _BETTER * error[:, 0]).long()
+    return torch.stack([second, 1 - second], dim=1)
 
 
 def _straightened(z: Tensor, observed: Tensor) -> Tensor:
