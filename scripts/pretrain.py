@@ -63,9 +63,8 @@ def _draw(table: Path, picture: Path) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained", dpi=110)
     left, right = figure.subplots(1, 2)
     for name in curve.filter(like="held out"):
-        left.plot(
-            curve["step"], curve[name], "o-", ms=3, lw=1, label=name.removeprefix("held out ")
-        )
+        patches = str(name).removeprefix("held out ")
+        left.plot(curve["step"], curve[name], "o-", ms=3, lw=1, label=patches)
     left.set_ylabel("error on synthetic series, in errors of the best echo")
     left.legend(title="patches", frameon=False, fontsize=7, ncols=3)
     for name in curve.filter(regex=r"^(quick|competition) "):
