@@ -66,11 +66,12 @@ def _draw(table: Path, picture: Path) -> None:
         patches = str(name).removeprefix("held out ")
         left.plot(curve["step"], curve[name], "o-", ms=3, lw=1, label=patches)
     left.set_ylabel("error on synthetic series, in errors of the best echo")
-    left.legend(title="patches", frameon=False, fontsize=7, ncols=3)
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False}
+    left.legend(title="patches of context + horizon", fontsize=7, ncols=6, **above)
     for name in curve.filter(regex=r"^(quick|competition) "):
         right.plot(curve["step"], curve[name], "o-", ms=3, lw=1, label=name)
     right.set_ylabel("score on real series, relative to seasonal naive")
-    right.legend(frameon=False, fontsize=8)
+    right.legend(fontsize=8, ncols=2, **above)
     for axis in (left, right):
         axis.set_xlabel("step")
         axis.spines[["top", "right"]].set_visible(False)
