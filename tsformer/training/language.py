@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tsformer.models.gpt import GPT
+from tsformer.training.optimizers import muon_and_adamw
 from tsformer.training.synthetic import SyntheticTokens, TokenBatch
 
 
@@ -95,27 +96,7 @@ class LanguageModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return Muon for the matrices of the blocks and AdamW for the rest."""
-        settings = self.settings
-        if not hasattr(torch.optim, "Muon"):
-            raise RuntimeError(
-                "training a language model needs torch.optim.Muon, which came with torch 2.9; this "
-                f"is torch {torch.__version__}: pip install 'torch>=2.9'"
-            )
-        matrices = [p for p in self.model.blocks.parameters() if p.ndim == 2]
-        others = [p for p in self.model.parameters() if not any(p is m for m in matrices)]
-        muon = torch.optim.Muon(
-            matrices,
-            lr=settings.matrix_learning_rate,
-            weight_decay=settings.weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        )
-        adamw = torch.optim.AdamW(
-            others, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
-        )
-        for optimizer in (muon, adamw):
-            for group in optimizer.param_groups:
-                group["highest"] = group["lr"]
-        return [muon, adamw]
+        return muon_and_adamw(self.model, self.model.blocks, self.settings)
 
     def _learning_rate_share(self) -> float:
         rising = self.progress / self.settings.warmup

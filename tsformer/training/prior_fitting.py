@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tsformer.models.zero_shot import TSFormer
 from tsformer.prior.windows import WindowDraw
+from tsformer.training.optimizers import muon_and_adamw
 from tsformer.training.synthetic_windows import Shape, SyntheticBatches
 
 Precision = Literal["32-true", "bf16-mixed"]
@@ -104,7 +105,7 @@ class PriorFitting:
         self.settings, self.folder, self.judge, self.notify = settings, folder, judge, notify
         self.fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
         self.model = model.to(self.fabric.device)
-        self.optimizers = _optimizers(model, settings)
+        self.optimizers = muon_and_adamw(model, model.network.layers, settings)
         self.average = {name: t.detach().clone() for name, t in model.state_dict().items()}
         self.step, self.seconds, self.series = 0, 0.0, 0
         self.batches = SyntheticBatches(
@@ -250,35 +251,6 @@ def _learning_rate_share(step: int, settings: PretrainingSettings) -> float:
     rising = (step + 1) / settings.warmup
     falling = (settings.steps - step) / settings.decay
     return min(1.0, rising, falling)
-
-
-def _optimizers(model: TSFormer, settings: PretrainingSettings) -> list[Any]:
-    """Return Muon for the matrices of the layers and AdamW for the rest.
-
-    Raises:
-        RuntimeError: where torch has no Muon.
-    """
-    if not hasattr(torch.optim, "Muon"):
-        raise RuntimeError(
-            "pre-training needs torch.optim.Muon, which came with torch 2.9; this is torch "
-            f"{torch.__version__}: pip install 'torch>=2.9'"
-        )
-    matrices = [p for p in model.network.layers.parameters() if p.ndim == 2]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    muon = torch.optim.Muon(
-        matrices,
-        lr=settings.matrix_learning_rate,
-        weight_decay=settings.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )
-    adamw = torch.optim.AdamW(
-        others, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
-    )
-    for optimizer in (muon, adamw):
-        for group in optimizer.param_groups:
-            group["highest"] = group["lr"]
-    return [muon, adamw]
 
 
 def _forget_rows(path: Path, step: int) -> None:
