@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,18 +26,8 @@ import torch
 from tsformer.evaluation.zero_shot import RealSeries
 from tsformer.models import description
 from tsformer.models.tsformer import TSFormerConfig
-from tsformer.models.zero_shot import TSFormer
-from tsformer.prior import augment, mixture
-from tsformer.training.prior_fitting import PretrainingSettings, PriorFitting, typical_error
-from tsformer.training.synthetic_windows import Shape
-
-SHAPES = (
-    Shape(context=4, horizon=1, share=0.2),
-    Shape(context=8, horizon=2, share=0.25),
-    Shape(context=16, horizon=4, share=0.25),
-    Shape(context=32, horizon=4, share=0.2),
-    Shape(context=64, horizon=8, share=0.1),
-)
+from tsformer.prior import augment, mixture, windows
+from tsformer.training.trials import held_out, try_out
 
 
 @contextmanager
@@ -71,6 +60,13 @@ def without_changes() -> Iterator[None]:
 
 
 @contextmanager
+def without_short_series() -> Iterator[None]:
+    """Draw short series as ends of long ones only."""
+    with mock.patch.object(windows, "_SHORT", 0.0):
+        yield
+
+
+@contextmanager
 def as_it_is() -> Iterator[None]:
     """Change nothing."""
     yield
@@ -92,6 +88,7 @@ def main() -> None:
         "as it is": as_it_is,
         "without echoes": without_echoes,
         "without changes": without_changes,
+        "without short series": without_short_series,
         **{f"without {name}": partial(without_family, name) for name in mixture.FAMILIES},
     }
     real = RealSeries({"quick": [], "competition": ["M3"]})
@@ -118,28 +115,18 @@ def main() -> None:
 
 
 def _train(variant: Callable[[], Any], given: Any, real: RealSeries) -> dict[str, float]:
-    settings = PretrainingSettings(
-        steps=given.steps,
-        decay=max(1, given.steps // 3),
-        warmup=50,
-        tokens_per_batch=given.tokens,
-        shapes=SHAPES,
-        matrix_learning_rate=0.005,
-        averaging=0.98,
-        compile=False,
-        seed=given.seed,
-        judge_every=given.steps + 1,
-    )
-    torch.manual_seed(given.seed)
-    model = TSFormer(TSFormerConfig())
-    with tempfile.TemporaryDirectory() as folder:
-        fitting = PriorFitting(model, settings, Path(folder), notify=lambda line: None)
-        held_out = fitting.batches.held_out()
-        with variant():
-            fitting.run()
-            losses = [typical_error(model, batch) for batch in held_out]
-            scores = real.scores(model)
-    return {"held out": sum(losses) / len(losses), **scores}
+    config = TSFormerConfig()
+    judged = held_out(config, given.seed)
+    with variant():
+        trial = try_out(
+            config,
+            steps=given.steps,
+            tokens_per_batch=given.tokens,
+            seed=given.seed,
+            judged=judged,
+        )
+        scores = real.scores(trial.model)
+    return {"held out": trial.error, **scores}
 
 
 if __name__ == "__main__":

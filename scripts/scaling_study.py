@@ -12,22 +12,18 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from scipy.optimize import least_squares
 
 from tsformer.evaluation.zero_shot import RealSeries
 from tsformer.models.tsformer import TSFormerConfig
-from tsformer.models.zero_shot import TSFormer
-from tsformer.training.prior_fitting import PretrainingSettings, PriorFitting, typical_error
-from tsformer.training.synthetic_windows import Shape
+from tsformer.training.trials import held_out, try_out
 
 SIZES = {
     "64 x 4": TSFormerConfig(d_model=64, n_layers=4, d_ff=128),
@@ -36,13 +32,6 @@ SIZES = {
 }
 STEPS = (100, 300, 900)
 TOKENS = 4096
-SHAPES = (
-    Shape(context=4, horizon=1, share=0.2),
-    Shape(context=8, horizon=2, share=0.25),
-    Shape(context=16, horizon=4, share=0.25),
-    Shape(context=32, horizon=4, share=0.2),
-    Shape(context=64, horizon=8, share=0.1),
-)
 
 
 def main() -> None:
@@ -71,30 +60,15 @@ def main() -> None:
 
 
 def _train(config: TSFormerConfig, steps: int, seed: int, real: RealSeries) -> dict[str, Any]:
-    settings = PretrainingSettings(
-        steps=steps,
-        decay=steps // 3,
-        warmup=50,
-        tokens_per_batch=TOKENS,
-        shapes=SHAPES,
-        matrix_learning_rate=0.005,
-        averaging=0.98,
-        compile=False,
-        seed=seed,
-        judge_every=steps + 1,
-    )
-    torch.manual_seed(seed)
-    model = TSFormer(config)
-    with tempfile.TemporaryDirectory() as folder:
-        fitting = PriorFitting(model, settings, Path(folder), notify=lambda line: None)
-        fitting.run()
-        errors = [typical_error(model, batch) for batch in fitting.batches.held_out()]
-    scores = real.scores(model)
+    judged = held_out(config, seed)
+    trial = try_out(config, steps=steps, tokens_per_batch=TOKENS, seed=seed, judged=judged)
+    scores = real.scores(trial.model)
     return {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in trial.model.parameters()),
         "patches": steps * TOKENS,
-        "seconds": round(fitting.seconds),
-        "held out": f"{np.exp(np.mean(np.log(errors))):.4f}",
+        "series": trial.series,
+        "seconds": round(trial.seconds),
+        "held out": f"{trial.error:.4f}",
         **{
             name: f"{scores[name]:.4f}" for name in ("quick MASE", "quick CRPS", "competition MASE")
         },

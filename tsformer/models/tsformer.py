@@ -67,9 +67,13 @@ class TSFormerLayer(nn.Module):
         self.feed_forward_norm = nn.RMSNorm(config.d_model)
         self.feed_forward = GatedFeedForward(config.d_model, config.d_ff)
 
-    def forward(self, tokens: Tensor, known: Tensor, positions: Tensor) -> Tensor:
-        """Return the tokens, `[B, N + M, D]`, after one layer."""
-        tokens = tokens + self.attention(self.attention_norm(tokens), known, positions)
+    def forward(
+        self, tokens: Tensor, known: Tensor, positions: Tensor, n_asked: int | None = None
+    ) -> Tensor:
+        """Return the last `n_asked` tokens, by default all `[B, N + M, D]`, after one layer."""
+        n_asked = n_asked or tokens.shape[1]
+        gathered = self.attention(self.attention_norm(tokens), known, positions, n_asked)
+        tokens = tokens[:, -n_asked:] + gathered
         return tokens + self.feed_forward(self.feed_forward_norm(tokens))
 
 
@@ -93,16 +97,18 @@ class TSFormerNetwork(nn.Module):
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def encode(self, series: Described, n_horizon: int) -> Float[Tensor, "B N D"]:
-        """Return the tokens of context and horizon after all layers."""
+    def encode(
+        self, series: Described, n_horizon: int, n_asked: int | None = None
+    ) -> Float[Tensor, "B asked D"]:
+        """Return the last `n_asked` tokens, by default those of context and horizon, at the end."""
         tokens = self.patch_direct(series.patches)
         tokens = tokens + self.patch_out(F.silu(self.patch_in(series.patches)))
         tokens = tokens + self.facts(series.facts)[:, None]
         n_tokens = tokens.shape[1]
         positions = torch.arange(n_tokens, device=tokens.device) - (n_tokens - n_horizon)
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             tokens = layer(tokens, series.known, positions)
-        return self.norm(tokens)
+        return self.norm(self.layers[-1](tokens, series.known, positions, n_asked))
 
     def forward(self, series: Described, n_horizon: int) -> Float[Tensor, "B H K"]:
         """Return the quantiles at `LEVELS`, ascending, in units of the scaled series.
@@ -110,7 +116,7 @@ class TSFormerNetwork(nn.Module):
         They are a mixture of the echoes and the mean, plus errors in units of the echoes' own,
         through `sinh`: an error may be a thousand times as large, where echoes are of no use.
         """
-        asked = self.encode(series, n_horizon)[:, -n_horizon:]
+        asked = self.encode(series, n_horizon, n_horizon)
         output = self.readout(asked).float().unflatten(-1, (self.config.patch_length, -1))
         logits = self.mixture(asked).float()
         told, valid = (  # [B, M, P, 5]

@@ -48,15 +48,13 @@ class TSFormer(nn.Module):
     def score(self, series: Described, target: Tensor, counts: Tensor) -> Float[Tensor, ""]:
         """Return the loss to train by: twice the pinball loss in widths of the forecast itself.
 
-        The width is that of the 90 % interval, a mean over the horizon, and no gradient flows
-        through it: each series then counts alike, whatever its noise, and the least loss is still
-        where the forecast is the distribution of what comes.
+        The width is that of the step's own 90 % interval, and no gradient flows through it: all
+        series count alike, whatever their noise, and the first steps of a horizon as much as the
+        last, while the least loss is still where the forecast is the distribution of what comes.
         """
         losses, quantiles = self._losses(series, target)
-        reach = quantiles[..., -2] - quantiles[..., 1]
-        width = (reach * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
-        least = _LEAST_WIDTH * series.error[:, 0]
-        weighed = losses / torch.maximum(width.detach(), least)[:, None]
+        width = (quantiles[..., -2] - quantiles[..., 1]).detach()
+        weighed = losses / torch.maximum(width, _LEAST_WIDTH * series.error)
         return (weighed * counts).sum() / counts.sum().clamp(min=1)
 
     def errors(

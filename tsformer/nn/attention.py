@@ -57,15 +57,18 @@ class SelfAttention(nn.Module):
         tokens: Float[Tensor, "B N D"],
         known: Bool[Tensor, "B N"] | None = None,
         positions: Int[Tensor, " N"] | None = None,
-    ) -> Float[Tensor, "B N D"]:
-        """Return what each token gathered from those that are `known` (None: all are).
+        n_asked: int | None = None,
+    ) -> Float[Tensor, "B asked D"]:
+        """Return what tokens gathered from those that are `known` (None: all are).
 
-        A sequence with no known token attends to all of them: its result means nothing, but it is
-        finite.
+        It is what the last `n_asked` of them gathered, all by default. A sequence with no known
+        token attends to all of them: its result means nothing, but it is finite.
         """
+        first = 0 if n_asked is None else tokens.shape[1] - n_asked
         if self.n_heads == 0:
-            return self.output(tokens[..., :0])
+            return self.output(tokens[:, first:, :0])
         query, key, value = self._heads(tokens, positions)
+        query = query[:, :, first:]
         dropout = self.dropout if self.training else 0.0
         gathered = _attend(query, key, value, _mask(known), dropout)
         return self.output(gathered.transpose(1, 2).flatten(2))

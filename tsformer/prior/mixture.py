@@ -12,6 +12,7 @@ from tsformer.prior.autoregressive import autoregressive, long_memory
 from tsformer.prior.counts import counts
 from tsformer.prior.draws import Draw, chance, log_uniform, standardise, uniform
 from tsformer.prior.gaussian_process import gaussian_process
+from tsformer.prior.growth import growth
 from tsformer.prior.periodic import templates
 from tsformer.prior.regimes import pulses, random_walk, regimes
 from tsformer.prior.smoothing import smoothing
@@ -22,6 +23,7 @@ Family = Callable[[Generator, int, int], Draw]
 FAMILIES: dict[str, tuple[Family, float]] = {
     "structural": (structural, 4.0),
     "smoothing": (smoothing, 3.0),
+    "growth": (growth, 2.0),
     "templates": (templates, 3.0),
     "gaussian_process": (gaussian_process, 2.0),
     "autoregressive": (autoregressive, 2.0),

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from tsformer.prior.draws import chance, log_uniform, uniform
 from tsformer.prior.mixture import draw_series
 
 _LEAST = 6  # steps of a context
+_SHORT = 0.25  # of the windows are of series that are short themselves
+_LENGTHS = 4  # of these, drawn together
+_CUT = 0.12  # of the others are what is left of longer ones
 
 
 class WindowDraw(NamedTuple):
@@ -28,16 +32,12 @@ class WindowDraw(NamedTuple):
 def draw_windows(generator: Generator, n: int, context_length: int, horizon: int) -> WindowDraw:
     """Return n windows of synthetic series.
 
-    A third of them begin late, at a length drawn evenly on a logarithmic scale, as short series
-    do; one in ten has single values missing, and one in ten a stretch. The season is told to half
-    of them.
+    A third of them are of short series, whose context begins late: most were drawn as short as
+    that, with trends of their own, some are ends of longer ones. One in ten has single values
+    missing, and one in ten a stretch. The season is told to half of them.
     """
-    series, season = draw_series(generator, n, context_length + horizon)
-    values, future = series[:, :context_length], series[:, context_length:]
+    values, known, future, season = _drawn(generator, n, context_length, horizon)
     step = torch.arange(context_length, device=generator.device)
-    least = min(_LEAST, context_length)
-    length = log_uniform(generator, n, 1, low=least, high=context_length)
-    late = chance(generator, 0.35, n, 1) & (step < context_length - length)
     gone = chance(generator, 0.1, n, 1) & (
         uniform(generator, n, context_length) < uniform(generator, n, 1, high=0.3)
     )
@@ -45,4 +45,27 @@ def draw_windows(generator: Generator, n: int, context_length: int, horizon: int
     end = begin + log_uniform(generator, n, 1, low=1.0, high=max(1.1, context_length / 4))
     stretch = chance(generator, 0.1, n, 1) & (step >= begin) & (step < end)
     season = torch.where(chance(generator, 0.5, n), season, 1)
-    return WindowDraw(values, ~(late | gone | stretch), future, season)
+    return WindowDraw(values, known & ~(gone | stretch), future, season)
+
+
+def _drawn(
+    generator: Generator, n: int, context_length: int, horizon: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return values, where they have begun, future and season, in random order."""
+    least = min(_LEAST, context_length)
+    size = int(_SHORT * n / _LENGTHS)
+    lengths = log_uniform(generator, _LENGTHS, low=least, high=context_length).long().tolist()
+    groups = [(size, length) for length in lengths] if size else []
+    parts = []
+    for many, length in [*groups, (n - size * len(groups), context_length)]:
+        series, season = draw_series(generator, many, length + horizon)
+        context = F.pad(series[:, :length], (context_length - length, 0))
+        begin = torch.full((many, 1), context_length - length, device=generator.device)
+        parts.append((context, begin, series[:, length:], season))
+    order = torch.randperm(n, generator=generator, device=generator.device)
+    values, begin, future, season = (torch.cat(part)[order] for part in zip(*parts, strict=True))
+    length = log_uniform(generator, n, 1, low=least, high=context_length)
+    late = chance(generator, _CUT, n, 1) & (begin == 0)
+    begin = torch.where(late, context_length - length, begin)
+    step = torch.arange(context_length, device=generator.device)
+    return values, step >= begin, future, season

@@ -58,7 +58,7 @@ class PretrainingSettings:
     tokens_per_batch: int = 8192
     shapes: tuple[Shape, ...]
     learning_rate: float = 2e-3
-    matrix_learning_rate: float = 4e-3
+    matrix_learning_rate: float = 5e-3
     weight_decay: float = 0.02
     gradient_clip: float = 1.0
     averaging: float = 0.998
