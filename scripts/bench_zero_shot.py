@@ -17,12 +17,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from tsformer import TSFormerForecaster
 from tsformer.data.frame import Schema, read_panel
@@ -47,16 +49,20 @@ def main() -> None:
     panel, _ = read_panel(values, Schema())
     forecaster = TSFormerForecaster(horizon=HORIZON, weights=given.weights).fit(values)
     n_parameters = sum(p.numel() for p in forecaster.model_.parameters())
+    full = clone(forecaster).set_params(precision="32-true").fit(values)
     runs: dict[str, Callable[[], Any]] = {
         f"TSFormer, {n_parameters:,} parameters": lambda: forecaster.predict_panel(panel),
+        "the same, in 32 bits": lambda: full.predict_panel(panel),
         f"the same, to a frame of {N_SERIES * HORIZON:,} rows": lambda: forecaster.predict(values),
     }
-    bolt = _bolt(n_parameters)
-    if bolt is not None:
-        context = torch.from_numpy(values).float()
+    context = torch.from_numpy(values).float()
+    for name, dtype in (("Chronos-Bolt", torch.float32), ("in bfloat16", torch.bfloat16)):
+        bolt = _bolt(n_parameters, dtype)
+        if bolt is None:
+            break
         size = sum(p.numel() for p in bolt.model.parameters())
-        runs[f"Chronos-Bolt, {size:,} parameters"] = lambda: bolt.predict_quantiles(
-            context, prediction_length=HORIZON
+        runs[f"{name}, {size:,} parameters"] = partial(
+            bolt.predict_quantiles, context, prediction_length=HORIZON
         )
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     with peak_memory() as memory:
@@ -79,7 +85,7 @@ def main() -> None:
     print(f"AirPassengers in a fresh process: {statistics.median(fresh):.2f} s")
 
 
-def _bolt(n_parameters: int) -> Any:
+def _bolt(n_parameters: int, dtype: torch.dtype) -> Any:
     """Return a Chronos-Bolt of about this size with random weights, None without its package."""
     try:
         from chronos.chronos_bolt import ChronosBoltModelForForecasting, ChronosBoltPipeline
@@ -114,7 +120,7 @@ def _bolt(n_parameters: int) -> Any:
         model = ChronosBoltModelForForecasting(config).eval()
         size = sum(p.numel() for p in model.parameters())
         candidates.append((abs(size - n_parameters), layers, model))
-    return ChronosBoltPipeline(min(candidates, key=lambda c: c[:2])[2])
+    return ChronosBoltPipeline(min(candidates, key=lambda c: c[:2])[2].to(dtype))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ from tsformer.models.tsformer import TSFormerConfig
 from tsformer.training.trials import held_out, try_out
 
 SIZES = {
-    "64 x 4": TSFormerConfig(d_model=64, n_layers=4, d_ff=128),
-    "96 x 6": TSFormerConfig(d_model=96, n_layers=6, d_ff=192),
-    "128 x 8": TSFormerConfig(d_model=128, n_layers=8, d_ff=256),
+    "64 x 3": TSFormerConfig(d_model=64, n_heads=2, n_layers=3, d_ff=128),
+    "128 x 4": TSFormerConfig(d_model=128, n_heads=4, n_layers=4, d_ff=256),
+    "192 x 4": TSFormerConfig(d_model=192, n_heads=6, n_layers=4, d_ff=384),
 }
 STEPS = (100, 300, 900)
 TOKENS = 4096

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -186,8 +186,14 @@ def test_an_earlier_save_is_replaced(make_forecaster: Make, tmp_path: Path) -> N
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))])
-def test_copies_and_pickles_answer_the_same_and_live_on_their_own(
+def through_a_worker(forecaster: Any) -> Any:
+    """Return what comes back from one of scikit-learn's worker processes."""
+    jobs = [joblib.delayed(copy.deepcopy)(forecaster)]
+    return joblib.Parallel(n_jobs=2, prefer="processes")(jobs)[0]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, through_a_worker])
+def test_copies_and_what_workers_return_answer_the_same_and_live_on_their_own(
     make_forecaster: Make, make_frame: Make, copied: Callable[[Any], Any]
 ) -> None:
     unfitted = copied(make_forecaster(horizon=3))

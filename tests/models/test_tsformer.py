@@ -12,7 +12,7 @@ from tsformer.models.tsformer import LEVELS, TSFormerConfig
 from tsformer.models.zero_shot import AskedTSFormer, TSFormer
 from tsformer.types import Batch
 
-SMALL = {"d_model": 16, "n_heads": 2, "n_layers": 2, "d_ff": 24}
+SMALL = {"patch_length": 16, "d_model": 16, "n_heads": 2, "n_layers": 2, "d_ff": 24}
 DECILES = tuple(round(0.1 * k, 1) for k in range(1, 10))
 
 
@@ -146,9 +146,8 @@ def test_losses_are_pinball_losses_in_two_units() -> None:
     errors, count = model.errors(series, target, counts)
     assert torch.allclose(errors, mean / series.error[:, 0], rtol=1e-4)
     assert count.tolist() == [32, 20, 32]
-    reach = quantiles[..., LEVELS.index(0.95)] - quantiles[..., LEVELS.index(0.05)]
-    width = (reach * counts).sum(dim=1) / counts.sum(dim=1)
-    expected = (losses * counts / width[:, None]).sum() / counts.sum()
+    width = quantiles[..., LEVELS.index(0.95)] - quantiles[..., LEVELS.index(0.05)]
+    expected = (losses * counts / width).sum() / counts.sum()
     assert torch.allclose(model.score(series, target, counts), expected, rtol=1e-4)
 
 
@@ -163,7 +162,7 @@ def test_a_wider_forecast_is_not_rewarded_for_its_width() -> None:
     found = model.network.readout.bias.grad.clone()
     model.zero_grad()
     losses, quantiles = model._losses(*described[:2])
-    width = (quantiles[..., -2] - quantiles[..., 1]).mean(dim=1, keepdim=True)
+    width = quantiles[..., -2] - quantiles[..., 1]
     (losses / width.detach()).mean().backward()
     assert torch.allclose(found, model.network.readout.bias.grad, atol=1e-6)
 
@@ -234,4 +233,4 @@ def test_sizes_below_one_are_named(name: str) -> None:
 
 def test_a_width_that_does_not_divide_is_named() -> None:
     with pytest.raises(ValueError, match="d_model=18 must be an even multiple of n_heads=4"):
-        TSFormerConfig(d_model=18)
+        TSFormerConfig(d_model=18, n_heads=4)

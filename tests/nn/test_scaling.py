@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsformer.nn.scaling import instance_norm, normalise
+from tsformer.nn.scaling import arcsinh, instance_norm, normalise
 
 
 def make_window(missing: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,3 +74,12 @@ def test_normalise_continues_the_scale_of_the_window() -> None:
     values, observed = make_window(missing=0.0)
     z, scale = instance_norm(values, observed)
     torch.testing.assert_close(normalise(values, scale), z, rtol=1e-4, atol=1e-4)
+
+
+def test_arcsinh_is_torchs() -> None:
+    values = torch.cat([torch.logspace(-30, 15, 400), torch.zeros(1)])
+    values = torch.cat([values, -values])
+    torch.testing.assert_close(arcsinh(values), torch.asinh(values), rtol=1e-6, atol=0.0)
+    value = torch.tensor([-2.0, 0.5], requires_grad=True)
+    arcsinh(value).sum().backward()
+    torch.testing.assert_close(value.grad, (1 + value.detach().square()).rsqrt())

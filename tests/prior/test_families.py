@@ -14,6 +14,7 @@ from tsformer.prior import (
     FAMILIES,
     autoregressive,
     gaussian_process,
+    growth,
     periodic,
     regimes,
     smoothing,
@@ -218,6 +219,25 @@ def test_steps_of_random_walks_are_uncorrelated() -> None:
     assert correlation(steps, 1).median().abs() < 0.02
     assert correlation(steps, 1).abs().quantile(0.9) < 0.15
     assert correlation(values, 1).median() > 0.95
+
+
+def test_growth_goes_on_where_short_series_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half or more of what short series of this kind do is a straight line."""
+    values = growth.growth(seeded(), 1000, 28).values
+    time = torch.arange(28.0) - 13.5
+    centred = values - values.mean(dim=1, keepdim=True)
+    line = (centred @ time)[:, None] / time.square().sum() * time
+    share = line.square().sum(dim=1) / centred.square().sum(dim=1)
+    assert share.median() > 0.5
+
+    def by_amounts(generator: torch.Generator, probability: float, *shape: int) -> Tensor:
+        return torch.full(shape, probability == 0.5 and len(shape) == 2)
+
+    without_luck(monkeypatch, growth)
+    monkeypatch.setattr(growth, "chance", by_amounts)
+    straight = growth.growth(seeded(), 50, 28).values.diff(dim=1)
+    torch.testing.assert_close(straight, straight[:, :1].expand_as(straight), rtol=1e-3, atol=1e-5)
+    assert (straight > 0).all()
 
 
 def test_regimes_have_at_most_three_levels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tsformer.prior import windows
+from tsformer.prior.draws import Draw, standardise
 from tsformer.prior.windows import draw_windows
 
 
@@ -39,3 +41,23 @@ def test_some_begin_late_and_some_have_gaps() -> None:
 def test_half_of_the_seasons_are_told() -> None:
     season = draw_windows(seeded(), 2000, 256, 16).season
     assert (season > 1).float().mean() == pytest.approx(0.38, abs=0.08)
+
+
+def test_short_series_have_trends_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every series that is drawn is a line from -1.7 to 1.7: short ones are steep."""
+
+    def lines(generator: torch.Generator, n: int, length: int) -> Draw:
+        line = standardise(torch.arange(float(length)).expand(n, -1))
+        return Draw(line, torch.ones(n, dtype=torch.long))
+
+    def never(generator: torch.Generator, probability: float, *shape: int) -> torch.Tensor:
+        return torch.zeros(shape, dtype=torch.bool)
+
+    monkeypatch.setattr(windows, "draw_series", lines)
+    monkeypatch.setattr(windows, "chance", never)
+    drawn = draw_windows(seeded(), 2000, 128, 16)
+    length = drawn.observed.sum(dim=1).double()
+    assert (length < 128).float().mean() == pytest.approx(0.25, abs=0.01)
+    slope = drawn.future.diff(dim=1).double()
+    expected = (12 / ((length + 16).square() - 1)).sqrt()[:, None].expand_as(slope)
+    torch.testing.assert_close(slope, expected, rtol=1e-3, atol=0.0)

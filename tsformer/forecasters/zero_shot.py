@@ -12,6 +12,7 @@ from tsformer.data.panel import Panel
 from tsformer.data.windows import latest_windows
 from tsformer.forecasters.inference import as_forecast
 from tsformer.forecasters.rolling import WindowOrigin, roll
+from tsformer.hardware import Precision, half_precision
 from tsformer.models.zero_shot import AskedTSFormer, TSFormer
 from tsformer.types import Batch, Forecast
 
@@ -27,6 +28,7 @@ def forecast_unseen(
     levels: tuple[float, ...],
     season_length: int = 1,
     longest: int | None = None,
+    precision: Precision = "auto",
 ) -> Forecast:
     """Return the forecasts of a panel from the ends of its series, one row per variate.
 
@@ -39,7 +41,9 @@ def forecast_unseen(
         levels: of the quantiles.
         season_length: what the calendar suggests; 1 for nothing.
         longest: steps that are looked back at most; None for as many as the network can.
+        precision: of the network's products, see `half_precision`.
     """
+    halves = half_precision(precision, model.config.d_model)
     mean = torch.empty(len(panel), panel.n_variates, horizon)
     quantiles = torch.empty(*mean.shape, len(levels))
     at_once = min(horizon, LONGEST_HORIZON)
@@ -50,6 +54,7 @@ def forecast_unseen(
                 context_length=batch.target.shape[-1],
                 horizon=at_once,
                 season_length=season_length,
+                halves=halves,
             )
             origin = WindowOrigin(model=asked, batch=batch)
             mean[series], quantiles[series] = roll(origin, horizon, levels)

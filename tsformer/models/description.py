@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tsformer.nn.echoes import N_ECHOES, echo_error, echoes
 from tsformer.nn.periods import find_periods
+from tsformer.nn.scaling import arcsinh
 
 N_CHANNELS = 3 + 2 * (N_ECHOES - 1) + 2  # of a step
 N_FACTS = 7  # of a series
@@ -60,16 +61,16 @@ def describe(
     last = told.values[:, 0, -1:]
 
     def seen(values: Tensor) -> Tensor:  # near the origin in units of the error
-        return torch.asinh((values - last) / error)
+        return arcsinh((values - last) / error)
 
     channels = [
-        _padded(torch.asinh(z), horizon),
+        _padded(arcsinh(z), horizon),
         _padded(seen(z) * observed, horizon),
         _padded(observed.to(z.dtype), horizon),
     ]
     for number in range(1, N_ECHOES):
         value, valid = told.values[:, number], told.valid[:, number]
-        missed = torch.asinh((z - value[:, :n_context]) / error) * observed
+        missed = arcsinh((z - value[:, :n_context]) / error) * observed
         channels.append(seen(value) * valid)
         channels.append(_padded(missed * valid[:, :n_context], horizon))
     channels.append(told.valid[:, 1].to(z.dtype))

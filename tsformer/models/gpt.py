@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tsformer.nn.feed_forward import GatedFeedForward
+from tsformer.nn.rms_norm import RMSNorm
 from tsformer.nn.rotary import Rotary
 
 
@@ -153,9 +154,9 @@ class Block(nn.Module):
 
     def __init__(self, settings: GPTSettings) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(settings.d_model)
+        self.attention_norm = RMSNorm(settings.d_model)
         self.attention = CausalAttention(settings.d_model, settings.n_heads)
-        self.feed_forward_norm = nn.RMSNorm(settings.d_model)
+        self.feed_forward_norm = RMSNorm(settings.d_model)
         self.feed_forward = GatedFeedForward(settings.d_model, settings.d_ff)
 
     def forward(self, tokens: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -178,7 +179,7 @@ class GPT(nn.Module):
         self.settings = settings
         self.embedding = nn.Embedding(settings.vocabulary_size, settings.d_model)
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.n_layers))
-        self.norm = nn.RMSNorm(settings.d_model)
+        self.norm = RMSNorm(settings.d_model)
         self.apply(self._initialise)
 
     def forward(

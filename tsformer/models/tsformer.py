@@ -25,6 +25,7 @@ from tsformer.nn.attention import SelfAttention
 from tsformer.nn.echoes import N_ECHOES
 from tsformer.nn.feed_forward import GatedFeedForward
 from tsformer.nn.heads.quantile import QuantileHead
+from tsformer.nn.rms_norm import RMSNorm
 
 _FURTHEST = 9.0  # `sinh` of it is some four thousand
 LEVELS = (0.01, *(round(0.05 * k, 2) for k in range(1, 20)), 0.99)
@@ -38,11 +39,11 @@ class TSFormerConfig:
         ValueError: for sizes below 1, or a width that does not divide into heads.
     """
 
-    patch_length: int = 16
-    d_model: int = 128
-    n_heads: int = 4
-    n_layers: int = 8
-    d_ff: int = 256
+    patch_length: int = 32
+    d_model: int = 192
+    n_heads: int = 6
+    n_layers: int = 4
+    d_ff: int = 384
     longest_context: int = 2048
 
     def __post_init__(self) -> None:
@@ -60,11 +61,11 @@ class TSFormerLayer(nn.Module):
 
     def __init__(self, config: TSFormerConfig) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(config.d_model)
+        self.attention_norm = RMSNorm(config.d_model)
         self.attention = SelfAttention(
             config.d_model, config.n_heads, rotary=True, query_key_norm=True, bias=False
         )
-        self.feed_forward_norm = nn.RMSNorm(config.d_model)
+        self.feed_forward_norm = RMSNorm(config.d_model)
         self.feed_forward = GatedFeedForward(config.d_model, config.d_ff)
 
     def forward(
@@ -90,7 +91,7 @@ class TSFormerNetwork(nn.Module):
         self.patch_direct = nn.Linear(N_CHANNELS * steps, width, bias=False)
         self.facts = nn.Linear(N_FACTS, width)
         self.layers = nn.ModuleList(TSFormerLayer(config) for _ in range(config.n_layers))
-        self.norm = nn.RMSNorm(width)
+        self.norm = RMSNorm(width)
         self.readout = nn.Linear(width, steps * self.head.output_size)
         self.mixture = nn.Linear(width, 1 + N_ECHOES)
         for linear in (self.readout, self.mixture):

@@ -87,17 +87,29 @@ class TSFormer(nn.Module):
         return (tokens * known).sum(dim=1) / known.sum(dim=1)
 
     def forecast(
-        self, batch: Batch, levels: Sequence[float], horizon: int, season_length: int = 1
+        self,
+        batch: Batch,
+        levels: Sequence[float],
+        horizon: int,
+        season_length: int = 1,
+        *,
+        halves: bool = False,
     ) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units.
 
-        `season_length` is what the calendar suggests, in steps; 1 for nothing.
+        Args:
+            batch: contexts of any length.
+            levels: of the quantiles.
+            horizon: H.
+            season_length: what the calendar suggests, in steps; 1 for nothing.
+            halves: whether the network multiplies in bfloat16.
         """
         steps = self.config.patch_length
         n_horizon = -(-horizon // steps)
         values, observed = batch.target.flatten(0, 1), batch.observed.flatten(0, 1)
         series, scale = self._read(values, observed, season_length, n_horizon * steps)
-        quantiles = self.network(series, n_horizon)[:, :horizon]
+        with torch.autocast(values.device.type, torch.bfloat16, enabled=halves):
+            quantiles = self.network(series, n_horizon)[:, :horizon]
         mean, spread = spread_out(quantiles, LEVELS, scale, levels)
         flat = scale.scale == 0
         mean = torch.where(flat, scale.loc, mean)
@@ -127,12 +139,20 @@ class AskedTSFormer(nn.Module):
         model: shared, not copied.
         context_length, horizon: L and H.
         season_length: what the calendar suggests; 1 for nothing.
+        halves: whether the network multiplies in bfloat16 when it predicts.
     """
 
     def __init__(
-        self, model: TSFormer, *, context_length: int, horizon: int, season_length: int
+        self,
+        model: TSFormer,
+        *,
+        context_length: int,
+        horizon: int,
+        season_length: int,
+        halves: bool = False,
     ) -> None:
         super().__init__()
+        self.halves = halves
         self.model = model
         self.context_length = context_length
         self.horizon = horizon
@@ -168,7 +188,7 @@ class AskedTSFormer(nn.Module):
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""
-        return self.model.forecast(batch, levels, self.horizon, self.season_length)
+        return self.model.forecast(batch, levels, self.horizon, self.season_length, halves=self.halves)
 
 
 def _standardised(values: Tensor, observed: Tensor) -> tuple[Tensor, Scale]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from tsformer.nn.rms_norm import RMSNorm
 from tsformer.nn.rotary import Rotary
 
 
@@ -49,8 +50,8 @@ class SelfAttention(nn.Module):
         self.query_key_value = nn.Linear(d_model, 3 * d_model, bias=bias)
         self.output = nn.Linear(d_model, d_model, bias=bias)
         self.rotary = Rotary(self.d_head) if rotary else None
-        self.query_norm = nn.RMSNorm(self.d_head) if query_key_norm else nn.Identity()
-        self.key_norm = nn.RMSNorm(self.d_head) if query_key_norm else nn.Identity()
+        self.query_norm = RMSNorm(self.d_head) if query_key_norm else nn.Identity()
+        self.key_norm = RMSNorm(self.d_head) if query_key_norm else nn.Identity()
 
     def forward(
         self,
@@ -113,12 +114,13 @@ class SelfAttention(nn.Module):
     def _heads(self, tokens: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, each `[B, heads, N, d_head]`."""
         heads = self.query_key_value(tokens).unflatten(-1, (3, self.n_heads, self.d_head))
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        query, key, value = heads.unbind(-3)  # [B, N, heads, d_head], in which memory is in order
         query, key = self.query_norm(query), self.key_norm(key)
         if self.rotary is not None:
             assert positions is not None
-            query, key = self.rotary(query, positions), self.rotary(key, positions)
-        return query, key, value
+            turned = positions[:, None]  # all heads alike
+            query, key = self.rotary(query, turned), self.rotary(key, turned)
+        return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

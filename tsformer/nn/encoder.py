@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsformer.nn.attention import SelfAttention
+from tsformer.nn.rms_norm import RMSNorm
 
 
 class TokenBatchNorm(nn.Module):
@@ -58,7 +59,7 @@ class TokenLayerNorm(nn.LayerNorm):
         return super().forward(tokens)
 
 
-class TokenRMSNorm(nn.RMSNorm):
+class TokenRMSNorm(RMSNorm):
     """Root mean square normalisation (Zhang & Sennrich 2019) with the same signature."""
 
     def forward(

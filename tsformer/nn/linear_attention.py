@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from tsformer.nn.rms_norm import RMSNorm
 from tsformer.nn.rotary import Rotary
 
 
@@ -37,8 +38,8 @@ class LinearAttention(nn.Module):
         self.query_key_value = nn.Linear(d_model, 3 * d_model, bias=False)
         self.output = nn.Linear(d_model, d_model, bias=False)
         self.rotary = Rotary(d_head)
-        self.query_norm, self.key_norm = nn.RMSNorm(d_head), nn.RMSNorm(d_head)
-        self.head_norm = nn.RMSNorm(d_head)  # in place of the softmax's sum
+        self.query_norm, self.key_norm = RMSNorm(d_head), RMSNorm(d_head)
+        self.head_norm = RMSNorm(d_head)  # in place of the softmax's sum
         half_lives = max(longest, 1.0) ** torch.linspace(1, 0, n_heads)
         self.register_buffer("rates", math.log(2) / half_lives, persistent=False)
 

@@ -114,7 +114,7 @@ def _without_notches(level: Tensor, strength: Tensor) -> Tensor:
 
 def _autocorrelation(values: Tensor, observed: Tensor, n_lags: int) -> tuple[Tensor, Tensor]:
     """Return autocorrelations at lags 0 to `n_lags` - 1, and the pairs behind them."""
-    size = 1 << (2 * values.shape[1]).bit_length()
+    size = 1 << (values.shape[1] + n_lags - 1).bit_length()  # lags below n_lags do not wrap
     both = torch.stack([values, observed.to(values.dtype)])
     spectrum = torch.fft.rfft(both, n=size)
     product = torch.fft.irfft(spectrum.abs().square(), n=size)[..., :n_lags]
