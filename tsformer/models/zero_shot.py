@@ -188,7 +188,9 @@ class AskedTSFormer(nn.Module):
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""
-        return self.model.forecast(batch, levels, self.horizon, self.season_length, halves=self.halves)
+        return self.model.forecast(
+            batch, levels, self.horizon, self.season_length, halves=self.halves
+        )
 
 
 def _standardised(values: Tensor, observed: Tensor) -> tuple[Tensor, Scale]:

@@ -115,12 +115,11 @@ class SelfAttention(nn.Module):
         """Return queries, keys and values, each `[B, heads, N, d_head]`."""
         heads = self.query_key_value(tokens).unflatten(-1, (3, self.n_heads, self.d_head))
         query, key, value = heads.unbind(-3)  # [B, N, heads, d_head], in which memory is in order
-        query, key = self.query_norm(query), self.key_norm(key)
+        query, key = self.query_norm(query).transpose(1, 2), self.key_norm(key).transpose(1, 2)
         if self.rotary is not None:
             assert positions is not None
-            turned = positions[:, None]  # all heads alike
-            query, key = self.rotary(query, turned), self.rotary(key, turned)
-        return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+            query, key = self.rotary(query, positions), self.rotary(key, positions)
+        return query, key, value.transpose(1, 2)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

@@ -25,13 +25,10 @@ class Rotary(nn.Module):
         self.register_buffer("rates", rates, persistent=False)
 
     def forward(
-        self, heads: Float[Tensor, "*axes K"], positions: Int[Tensor, "*steps"]
-    ) -> Float[Tensor, "*axes K"]:
-        """Return queries or keys, `[..., d_head]`, turned by their positions.
-
-        The axes of `positions` are the last but one of `heads`, and those before it.
-        """
-        angles = positions[..., None] * self.rates
+        self, heads: Float[Tensor, "*axes N K"], positions: Int[Tensor, " N"]
+    ) -> Float[Tensor, "*axes N K"]:
+        """Return queries or keys, `[..., N, d_head]`, turned by their positions."""
+        angles = positions[:, None] * self.rates  # [N, d_head / 2]
         cosine, sine = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
         left, right = heads.chunk(2, dim=-1)
         return torch.cat([left * cosine - right * sine, left * sine + right * cosine], dim=-1)
