@@ -11,6 +11,7 @@ _AWAY = 0.3  # of its height, what a peak as far away as the series is long coun
 _CLEAR = 0.5  # of the height of the strongest, what a shorter period needs
 _BETTER = 0.97  # of the error of the first period's echo, what moves the second before it
 _NEARLY = 0.92  # a peak as high as this share of the highest may as well be the season
+_NEARLY_LONGER = 0.99  # the same for a longer period
 
 
 def find_periods(
@@ -47,10 +48,11 @@ def find_periods(
     span = observed.shape[1] - known.argmax(dim=1, keepdim=True)  # steps since the first value
     share = lag / span
     score = (1 - _AWAY * share) * height[:, 1:-1]
-    score = torch.where(peak & (lag > 1) & (share <= 2 / 3), score, 0.0)
+    score = torch.where(peak & (lag > 1) & (share <= 1 / 2), score, 0.0)
     first = _first_of_highest(score)
     shorter = _first_of_highest(torch.where(lag <= 0.75 * first[:, None], score, 0.0))
-    longer = _first_of_highest(torch.where(lag >= 1.5 * first[:, None], score, 0.0), 0.96)
+    further = torch.where(lag >= 1.5 * first[:, None], score, 0.0)
+    longer = _first_of_highest(further, _NEARLY_LONGER)
     clear = score.gather(1, shorter[:, None] - 1) >= _CLEAR * score.gather(1, first[:, None] - 1)
     second = torch.where((shorter > 1) & clear[:, 0], shorter, longer)
     second = torch.where((season > 1) & (season != first), season, second)
