@@ -75,10 +75,10 @@ def as_it_is() -> Iterator[None]:
 def main() -> None:
     """Train each variant that has no line yet, and write its line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=400, help="of each training")
     parser.add_argument("--tokens", type=int, default=4096, help="patches of a step")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--variants", nargs="+", help="only these")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and series")
+    parser.add_argument("--variants", nargs="+", help="only these; an unknown one lists all")
     parser.add_argument(
         "--output", type=Path, required=True, help="CSV file that lines are added to"
     )
