@@ -3,8 +3,8 @@
     python scripts/ablate_pretraining.py --steps 400 --output results/ablation.csv
 
 Each has the same seed, steps and shapes; scores are those of the suites `quick` and M3, relative to
-seasonal naive, and the loss on held out series of the whole prior. A part that is not worth its
-place shows in a line that is no worse without it.
+seasonal naive, and the error on held out series of the whole prior, a geometric mean. A part that
+is not worth its place shows in a line that is no worse without it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import csv
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from tsformer.models import description
 from tsformer.models.tsformer import TSFormerConfig
 from tsformer.prior import augment, mixture, windows
 from tsformer.training.trials import held_out, try_out
+
+_KEY = ("variant", "network", "steps", "tokens", "seed")
 
 
 @contextmanager
@@ -44,7 +47,8 @@ def without_echoes() -> Iterator[None]:
 
     def last_only(*arguments: Any) -> Any:
         told = echoes(*arguments)
-        first = torch.arange(told.values.shape[1])[:, None] == 0
+        number = torch.arange(told.values.shape[1], device=told.values.device)
+        first = number[:, None] == 0
         return type(told)(told.values * first, told.valid & first)
 
     echoes = description.echoes
@@ -61,8 +65,9 @@ def without_changes() -> Iterator[None]:
 
 @contextmanager
 def without_short_series() -> Iterator[None]:
-    """Draw short series as ends of long ones only."""
-    with mock.patch.object(windows, "_SHORT", 0.0):
+    """Draw as many short series, but as ends of long ones only."""
+    late = windows._SHORT + (1 - windows._SHORT) * windows._CUT
+    with mock.patch.multiple(windows, _SHORT=0.0, _CUT=late):
         yield
 
 
@@ -95,12 +100,15 @@ def main() -> None:
     given.output.parent.mkdir(parents=True, exist_ok=True)
     if unknown := set(given.variants or ()) - set(variants):
         parser.error(f"--variants {sorted(unknown)} are unknown; known are {', '.join(variants)}")
+    network = " ".join(map(str, asdict(TSFormerConfig()).values()))
     done = set()
     if given.output.exists():
         with given.output.open(newline="", encoding="utf-8") as file:
-            done = {tuple(row[:4]) for row in csv.reader(file)}
+            done = {tuple(row[: len(_KEY)]) for row in csv.reader(file)}
+        if tuple(_KEY) not in done:
+            parser.error(f"--output {given.output} has other columns; name another file")
     for name, variant in variants.items():
-        key = (name, str(given.steps), str(given.tokens), str(given.seed))
+        key = (name, network, str(given.steps), str(given.tokens), str(given.seed))
         if key in done or (given.variants and name not in given.variants):
             continue
         scores = _train(variant, given, real)
@@ -108,7 +116,7 @@ def main() -> None:
         with given.output.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if fresh:
-                writer.writerow(["variant", "steps", "tokens", "seed", *scores])
+                writer.writerow([*_KEY, *scores])
             values = [f"{value:.4f}" for value in scores.values()]
             writer.writerow([*key, *values])
         print(name, *(f"{key} {value:.3f}" for key, value in scores.items()), flush=True)
@@ -126,7 +134,9 @@ def _train(variant: Callable[[], Any], given: Any, real: RealSeries) -> dict[str
             judged=judged,
         )
         scores = real.scores(trial.model)
-    return {"held out": trial.error, **scores}
+    # without echoes, errors are counted in other units: they say nothing beside the others
+    error = trial.error if variant is not without_echoes else float("nan")
+    return {"held out": error, **scores}
 
 
 if __name__ == "__main__":

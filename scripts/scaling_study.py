@@ -23,6 +23,7 @@ from scipy.optimize import least_squares
 
 from tsformer.evaluation.zero_shot import RealSeries
 from tsformer.models.tsformer import TSFormerConfig
+from tsformer.models.zero_shot import TSFormer
 from tsformer.training.trials import held_out, try_out
 
 SIZES = {
@@ -33,27 +34,42 @@ SIZES = {
 STEPS = (100, 300, 900)
 TOKENS = 4096
 
+_SCORES = ("quick MASE", "quick CRPS", "competition MASE", "competition CRPS")
+_COLUMNS = [
+    *("size", "parameters", "steps", "seed", "patches", "series", "seconds", "held out"),
+    *_SCORES,
+]
+
 
 def main() -> None:
     """Train what is missing, fit the law, draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of table and picture")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of weights and series")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
 
     path = given.output / "scaling.csv"
     rows = _read(path)
+    if rows and list(rows[0]) != _COLUMNS:
+        parser.error(f"{path} has other columns; name another folder")
     real = RealSeries({"quick": [], "competition": ["M3"]})
     for size, config in SIZES.items():
         for steps in STEPS:
-            wanted = {"size": size, "steps": str(steps), "seed": str(given.seed)}
+            n_parameters = sum(parameter.numel() for parameter in TSFormer(config).parameters())
+            wanted = {
+                "size": size,
+                "parameters": str(n_parameters),
+                "steps": str(steps),
+                "seed": str(given.seed),
+            }
             if any(wanted.items() <= row.items() for row in rows):
                 continue
             row = {**wanted, **_train(config, steps, given.seed, real)}
             rows.append({key: str(value) for key, value in row.items()})
             _write(path, rows)
             print(*(f"{key} {value}" for key, value in row.items()), flush=True)
+    rows = [row for row in rows if row["size"] in SIZES and row["seed"] == str(given.seed)]
     law = _fit(rows)
     print("error = {:.3f} + {:.3g} N^-{:.2f} + {:.3g} D^-{:.2f}".format(*law))
     _draw(given.output / "scaling.png", rows)
@@ -64,14 +80,11 @@ def _train(config: TSFormerConfig, steps: int, seed: int, real: RealSeries) -> d
     trial = try_out(config, steps=steps, tokens_per_batch=TOKENS, seed=seed, judged=judged)
     scores = real.scores(trial.model)
     return {
-        "parameters": sum(parameter.numel() for parameter in trial.model.parameters()),
         "patches": steps * TOKENS,
         "series": trial.series,
         "seconds": round(trial.seconds),
         "held out": f"{trial.error:.4f}",
-        **{
-            name: f"{scores[name]:.4f}" for name in ("quick MASE", "quick CRPS", "competition MASE")
-        },
+        **{name: f"{scores[name]:.4f}" for name in _SCORES},
     }
 
 

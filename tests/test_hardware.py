@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 
 from tsformer.hardware import _multiplies_halves, half_precision
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    _multiplies_halves.cache_clear()
+    yield
+    _multiplies_halves.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -24,18 +32,14 @@ def test_halves_where_the_processor_has_instructions_for_them(
     capabilities: dict[str, Any], d_model: int, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    _multiplies_halves.cache_clear()
     assert half_precision("auto", d_model) is expected
     assert half_precision("bf16-mixed", d_model)
     assert not half_precision("32-true", d_model)
-    _multiplies_halves.cache_clear()
 
 
 def test_an_older_torch_multiplies_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    _multiplies_halves.cache_clear()
     assert not half_precision("auto", 512)
-    _multiplies_halves.cache_clear()
 
 
 def test_an_unknown_precision_is_named() -> None:

@@ -245,3 +245,17 @@ def test_it_is_better_than_seasonal_naive_on_an_embedded_series() -> None:
     naive = values.reindex(cv["ds"] - pd.Timedelta(days=7)).to_numpy()
     error, naive_error = ((cv["y"] - f).abs().mean() for f in (cv["0.5"], naive))
     assert error < naive_error
+
+
+def test_precision_is_handed_on_and_checked() -> None:
+    values = np.random.default_rng(0).normal(size=(3, 90)).cumsum(axis=1)
+    given = {}
+    for precision in ("auto", "32-true", "bf16-mixed"):
+        forecaster = TSFormerForecaster(horizon=9, precision=precision)
+        given[precision] = np.asarray(forecaster.predict(values)["mean"])
+    assert not np.array_equal(given["32-true"], given["bf16-mixed"])
+    assert any(np.array_equal(given["auto"], given[p]) for p in ("32-true", "bf16-mixed"))
+    width = np.ptp(given["32-true"])
+    assert np.abs(given["32-true"] - given["bf16-mixed"]).max() < 0.1 * width
+    with pytest.raises(ValueError, match="precision='bf8' is unknown"):
+        TSFormerForecaster(precision="bf8").fit(values)  # type: ignore[arg-type]

@@ -234,3 +234,20 @@ def test_sizes_below_one_are_named(name: str) -> None:
 def test_a_width_that_does_not_divide_is_named() -> None:
     with pytest.raises(ValueError, match="d_model=18 must be an even multiple of n_heads=4"):
         TSFormerConfig(d_model=18, n_heads=4)
+
+
+def test_the_last_layer_may_read_the_horizon_alone() -> None:
+    model, batch = make_model(), make_batch(64)
+    season = torch.ones(3, dtype=torch.long)
+    series = model._describe(batch.target[:, 0], batch.observed[:, 0], season, 32)
+    every = model.network.encode(series, 2)
+    assert every.shape == (3, 6, 16)
+    torch.testing.assert_close(model.network.encode(series, 2, 2), every[:, -2:])
+
+
+def test_products_in_bfloat16_move_forecasts_a_little() -> None:
+    model, batch = make_model(d_model=64, n_heads=2), make_batch(200, n=20)
+    full, halves = (answer(model, batch, halves=given)[1] for given in (False, True))
+    width = full[..., -1:] - full[..., :1]
+    assert not torch.equal(full, halves)
+    assert float(((halves - full).abs() / width).mean()) < 0.02

@@ -147,3 +147,14 @@ def test_weights_of_another_width_are_refused_and_nothing_is_pruned() -> None:
 def test_when_a_head_is_not_there_then_error(kept: list[int]) -> None:
     with pytest.raises(ValueError, match=r"must name heads from 0 to 3"):
         make().prune_heads(kept)
+
+
+def test_the_last_tokens_can_be_asked_for_alone() -> None:
+    tokens, known = torch.randn(2, 6, 16), torch.rand(2, 6) > 0.3
+    for attention in (SelfAttention(16, 4), SelfAttention(16, 4, rotary=True)):
+        given = (tokens, known, torch.arange(6))
+        for n_asked in (1, 3, 6):
+            some = attention(*given, n_asked)
+            torch.testing.assert_close(some, attention(*given)[:, -n_asked:])
+        attention.prune_heads([])
+        torch.testing.assert_close(attention(*given, 2), attention(*given)[:, -2:])

@@ -98,4 +98,14 @@ def test_levels_that_shift_at_the_turn_of_a_season_do_not_move_it(seed: int) -> 
 
 @pytest.mark.parametrize("length", [4, 5, 16])
 def test_short_series_are_no_trouble(length: int) -> None:
-    assert all(1 <= period <= length for period in found(torch.sin(torch.arange(length) * math.pi)))
+    periods = found(torch.sin(torch.arange(length) * math.pi))
+    assert all(1 <= period <= max(1, length // 2) for period in periods)
+
+
+@pytest.mark.parametrize("period", [7, 12])
+def test_a_period_has_to_be_seen_twice_unless_the_calendar_suggests_it(period: int) -> None:
+    assert found(wave(period, 2 * period))[0] == period
+    assert period not in found(wave(period, 2 * period - 1))
+    values = wave(period, 2 * period - 1)[None]
+    known = torch.ones_like(values, dtype=torch.bool)
+    assert period in find_periods(values, known, torch.tensor([period]))[0][0].tolist()

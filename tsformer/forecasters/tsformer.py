@@ -66,8 +66,9 @@ class TSFormerForecaster(Forecaster):
         learning_rate, batch_size, weight_decay, gradient_clip, patience: of that training.
         accelerator, devices: as Lightning's `Trainer` takes them.
         precision: of the network's products when it forecasts: `"auto"` for bfloat16 where the
-            processor has instructions for it, half as fast again and the same to some
-            thousandths of an interval; or always `"32-true"` or `"bf16-mixed"`.
+            processor has instructions for it, which is half as fast again and moves forecasts by
+            some thousandths of their 90 % interval, or some hundredths at most; or always
+            `"32-true"` or `"bf16-mixed"`.
     """
 
     horizon: int = 1
@@ -234,9 +235,9 @@ class TSFormerForecaster(Forecaster):
             panel,
             horizon,
             levels,
-            self.season_length_,
-            self._memory,
-            self.precision,
+            season_length=self.season_length_,
+            longest=self._memory,
+            precision=self.precision,
         )
 
     def _sample(self, panel: Panel, horizon: int, n_samples: int) -> np.ndarray:

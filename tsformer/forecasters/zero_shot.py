@@ -26,6 +26,7 @@ def forecast_unseen(
     panel: Panel,
     horizon: int,
     levels: tuple[float, ...],
+    *,
     season_length: int = 1,
     longest: int | None = None,
     precision: Precision = "auto",

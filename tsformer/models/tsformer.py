@@ -72,7 +72,7 @@ class TSFormerLayer(nn.Module):
         self, tokens: Tensor, known: Tensor, positions: Tensor, n_asked: int | None = None
     ) -> Tensor:
         """Return the last `n_asked` tokens, by default all `[B, N + M, D]`, after one layer."""
-        n_asked = n_asked or tokens.shape[1]
+        n_asked = tokens.shape[1] if n_asked is None else n_asked
         gathered = self.attention(self.attention_norm(tokens), known, positions, n_asked)
         tokens = tokens[:, -n_asked:] + gathered
         return tokens + self.feed_forward(self.feed_forward_norm(tokens))
@@ -101,7 +101,7 @@ class TSFormerNetwork(nn.Module):
     def encode(
         self, series: Described, n_horizon: int, n_asked: int | None = None
     ) -> Float[Tensor, "B asked D"]:
-        """Return the last `n_asked` tokens, by default those of context and horizon, at the end."""
+        """Return the last `n_asked` tokens after all layers, by default context and horizon."""
         tokens = self.patch_direct(series.patches)
         tokens = tokens + self.patch_out(F.silu(self.patch_in(series.patches)))
         tokens = tokens + self.facts(series.facts)[:, None]

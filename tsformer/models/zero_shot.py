@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -108,7 +109,8 @@ class TSFormer(nn.Module):
         n_horizon = -(-horizon // steps)
         values, observed = batch.target.flatten(0, 1), batch.observed.flatten(0, 1)
         series, scale = self._read(values, observed, season_length, n_horizon * steps)
-        with torch.autocast(values.device.type, torch.bfloat16, enabled=halves):
+        in_halves = torch.autocast(values.device.type, torch.bfloat16) if halves else nullcontext()
+        with in_halves:
             quantiles = self.network(series, n_horizon)[:, :horizon]
         mean, spread = spread_out(quantiles, LEVELS, scale, levels)
         flat = scale.scale == 0

@@ -24,7 +24,8 @@ def find_periods(
     neither a trend nor a random walk hides a season. Of nearly equal peaks the first counts. Where
     there is none, the period is 1. The other one is the season that the calendar suggests; where
     that is unknown or the strongest, the best of the periods that are clearly shorter or, where
-    none of these is half as strong, longer.
+    none of these is half as strong, longer. What was not seen twice is no period, unless the
+    calendar suggests it.
 
     Args:
         z: standardised, 0 where missing.

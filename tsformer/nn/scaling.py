@@ -57,7 +57,10 @@ def instance_norm(
 
 
 def arcsinh(values: Tensor) -> Tensor:
-    """Return `asinh`, seven times faster on a CPU than torch's, which takes one value at a time."""
+    """Return `asinh` of values below 1e18, seven times faster on a CPU than torch's.
+
+    It takes no gradient at 0.
+    """
     size = values.abs()
     return torch.copysign(
         torch.log1p(size + size.square() / (1 + (1 + size.square()).sqrt())), values

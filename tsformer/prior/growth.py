@@ -24,9 +24,9 @@ from tsformer.prior.draws import (
 def growth(generator: Generator, n: int, length: int) -> Draw:
     """Return sums of changes that have a mean of their own and hang together, `[n, length]`.
 
-    Over a series, its drift makes up from a third to ten times what chance does. In one of four
-    the drift becomes another one on the way; half of them grow by shares instead of amounts, and
-    half have a season that grows with the level.
+    Over a series, its drift makes up from a third to ten times what chance does, and more where
+    changes undo each other. In one of four the drift becomes another one on the way; half of them
+    grow by shares instead of amounts, and half have a season that grows with the level.
     """
     memory = uniform(generator, n, low=-0.4, high=0.9)
     shocks = autoregress(noise(generator, n, length), memory) * (1 - memory[:, None].abs())

@@ -53,11 +53,12 @@ def _drawn(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return values, where they have begun, future and season, in random order."""
     least = min(_LEAST, context_length)
-    size = int(_SHORT * n / _LENGTHS)
-    lengths = log_uniform(generator, _LENGTHS, low=least, high=context_length).long().tolist()
-    groups = [(size, length) for length in lengths] if size else []
+    n_short = round(_SHORT * n)
+    n_lengths = min(_LENGTHS, n_short)
+    lengths = log_uniform(generator, n_lengths, low=least, high=context_length).long().tolist()
+    sizes = [n_short * (k + 1) // n_lengths - n_short * k // n_lengths for k in range(n_lengths)]
     parts = []
-    for many, length in [*groups, (n - size * len(groups), context_length)]:
+    for many, length in [*zip(sizes, lengths, strict=True), (n - n_short, context_length)]:
         series, season = draw_series(generator, many, length + horizon)
         context = F.pad(series[:, :length], (context_length - length, 0))
         begin = torch.full((many, 1), context_length - length, device=generator.device)

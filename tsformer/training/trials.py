@@ -73,8 +73,9 @@ def try_out(
         seed=seed,
         judge_every=steps + 1,
     )
-    torch.manual_seed(seed)
-    model = TSFormer(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = TSFormer(config)
     with tempfile.TemporaryDirectory() as folder:
         fitting = PriorFitting(model, settings, Path(folder), notify=lambda line: None)
         fitting.run()
