@@ -31,7 +31,7 @@ SIZES = {
     "128 x 4": TSFormerConfig(d_model=128, n_heads=4, n_layers=4, d_ff=256),
     "192 x 4": TSFormerConfig(d_model=192, n_heads=6, n_layers=4, d_ff=384),
 }
-STEPS = (100, 300, 900)
+STEPS = (100, 250, 625)
 TOKENS = 4096
 
 _SCORES = ("quick MASE", "quick CRPS", "competition MASE", "competition CRPS")
