@@ -37,7 +37,11 @@ class _Unfitted:
 
     def predict_panel(self, panel: Panel, *, quantiles: tuple[float, ...]) -> Forecast:
         return forecast_unseen(
-            self.model, panel.univariate(), self.horizon, quantiles, self.season_length
+            self.model,
+            panel.univariate(),
+            self.horizon,
+            quantiles,
+            season_length=self.season_length,
         )
 
 
