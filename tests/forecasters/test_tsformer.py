@@ -68,7 +68,7 @@ def test_blocks_hold_series_of_about_one_length() -> None:
     panel, _ = read_panel(df, Schema())
     model = TSFormerForecaster().fit(df).model_
     found = {tuple(s.tolist()): b.target.shape[-1] for s, b in blocks(model, panel, 16)}
-    assert found == {(0, 1): 64, (2,): 128, (3,): 512, (4,): 1024}
+    assert found == {(0, 1): 64, (2,): 128, (3,): 512, (4,): 2048}
     shorter = {tuple(s.tolist()): b.target.shape[-1] for s, b in blocks(model, panel, 16, 100)}
     assert shorter == {(0, 1): 64, (2, 3, 4): 100}
 
@@ -87,7 +87,7 @@ def test_beyond_the_longest_horizon_forecasts_go_on() -> None:
 def test_more_than_the_network_can_look_back_at_counts_as_unknown() -> None:
     values = np.r_[np.arange(900.0), np.full(2100, np.nan)]
     df = pd.DataFrame({"ds": np.arange(3000), "y": values})
-    with pytest.warns(UserWarning, match="no value in their last 1024 steps"):
+    with pytest.warns(UserWarning, match="no value in their last 2048 steps"):
         answer = TSFormerForecaster(horizon=2, context_length=4000).predict(df)
     assert answer["mean"].to_numpy() == pytest.approx(449.5, rel=0.01)
 
@@ -196,7 +196,7 @@ def test_alike_series_have_near_embeddings(make_frame: Make) -> None:
     ]
     rows += [generator.normal(size=120).cumsum() * size for size in (1, 9)]
     vectors = TSFormerForecaster().embed(np.array(rows))
-    assert vectors.shape == (4, 128)
+    assert vectors.shape == (4, 192)
     cut = TSFormerForecaster(context_length=48)
     pd.testing.assert_frame_equal(cut.embed(np.array(rows)), cut.fit(np.array(rows)).embed())
     assert vectors.index.name == "unique_id"

@@ -52,10 +52,10 @@ class TSFormerForecaster(Forecaster):
 
     Args:
         horizon: steps to forecast; `predict` may ask for any other number.
-        weights: `"small"`, which comes with the package, or a file of `save_weights` or of
-            `scripts/pretrain.py`.
+        weights: `"small"` or `"base"`, which come with the package, or a file of `save_weights`
+            or of `scripts/pretrain.py`.
         context_length: steps that are looked back at most; None for as many as the weights allow,
-            1,024 for `"small"`, which is also the most.
+            2,048 for those of the package, which is also the most.
         finetune_steps: steps of training on the fitted series; what is best on held out steps is
             kept, be it the weights as they were.
         future_covariates: columns of `df` that are known beyond its end, promotions for instance;
