@@ -19,6 +19,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from scipy.optimize import least_squares
 
 from tsformer.evaluation.zero_shot import RealSeries
@@ -113,6 +114,8 @@ def _draw(path: Path, rows: list[dict[str, str]]) -> None:
             own = [row for row in rows if row["size"] == size]
             compute = [6 * float(row["parameters"]) * float(row["patches"]) for row in own]
             axis.loglog(compute, [float(row[key]) for row in own], "o-", color=colour, label=size)
+        for plain in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            plain(ScalarFormatter())
         axis.set_xlabel("operations")
         axis.set_ylabel({"held out": "error on synthetic series"}.get(key, key))
         axis.spines[["top", "right"]].set_visible(False)
