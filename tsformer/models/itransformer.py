@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsformer.models.scaled import ScaledModel
+from tsformer.nn.dropout import Dropout
 from tsformer.nn.encoder import Encoder
 from tsformer.nn.heads import make_head
 from tsformer.types import Batch
@@ -59,7 +60,7 @@ class VariateEmbedding(nn.Module):
         self.value_projection = nn.Linear(context_length, d_model)
         self.missing_projection = nn.Linear(context_length, d_model, bias=False)
         nn.init.zeros_(self.missing_projection.weight)  # trained on complete data, gaps say nothing
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, z: Float[Tensor, "B C L"], observed: Bool[Tensor, "B C L"]

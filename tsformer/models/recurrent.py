@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tsformer.models.states import State
+from tsformer.nn.dropout import Dropout
 from tsformer.nn.encoder import make_norm
 from tsformer.nn.feed_forward import GatedFeedForward
 from tsformer.nn.linear_attention import LinearAttention
@@ -72,7 +73,7 @@ class RecurrentLayer(nn.Module):
         )
         self.feed_forward_norm = make_norm(config.norm, config.d_model)
         self.feed_forward = GatedFeedForward(config.d_model, config.d_ff)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,
@@ -99,7 +100,7 @@ class RecurrentNetwork(nn.Module):
         self.share = 0.5 ** (3 * config.patch_length / config.context_length)
         self.memory_shape = (config.n_heads, *2 * (config.d_model // config.n_heads,))
         self.embedding = nn.Linear(4 * config.patch_length, config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(RecurrentLayer(config) for _ in range(config.n_layers))
         self.norm = make_norm(config.norm, config.d_model)
         n_steps = config.patch_length - 1 + config.horizon  # from the patch's first step

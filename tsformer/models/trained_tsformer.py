@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from tsformer.models.scaled import ScaledModel
 from tsformer.nn.attention import SelfAttention
 from tsformer.nn.covariates import CovariateEmbedding, CovariateReadout
+from tsformer.nn.dropout import Dropout
 from tsformer.nn.encoder import make_norm
 from tsformer.nn.feed_forward import GatedFeedForward
 from tsformer.nn.heads import make_head
@@ -98,7 +99,7 @@ class TrainedTSFormerLayer(nn.Module):
             self.variate_attention = SelfAttention(width, n_heads, query_key_norm=True, bias=False)
         self.feed_forward_norm = make_norm(config.norm, width)
         self.feed_forward = GatedFeedForward(width, config.d_ff)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,

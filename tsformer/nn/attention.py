@@ -149,7 +149,12 @@ def _mask(known: Tensor | None) -> Tensor | None:
     """Return True for the tokens to be looked at, `[B, 1, 1, N]`; None for all."""
     if known is None:
         return None
-    return (known | ~known.any(dim=-1, keepdim=True))[:, None, None, :]
+    return something_known(known)[:, None, None, :]
+
+
+def something_known(known: Bool[Tensor, "B N"]) -> Bool[Tensor, "B N"]:
+    """Return True for the tokens to be looked at: all of those sequences where none is known."""
+    return known | ~known.any(dim=-1, keepdim=True)
 
 
 def _keep_rows(linear: nn.Linear, rows: Tensor) -> None:

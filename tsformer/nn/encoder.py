@@ -7,7 +7,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tsformer.nn.attention import SelfAttention
+from tsformer.hardware import gains_from_blocks
+from tsformer.nn.adapters import LowRankAdapter
+from tsformer.nn.attention import SelfAttention, something_known
+from tsformer.nn.blocked_attention import add_attention
+from tsformer.nn.blocked_feed_forward import add_feed_forward
+from tsformer.nn.dropout import Dropout
+from tsformer.nn.feed_forward import FeedForward
 from tsformer.nn.rms_norm import RMSNorm
 
 
@@ -43,9 +49,10 @@ class TokenBatchNorm(nn.Module):
         self, seen: Float[Tensor, "M D"], missing: Float[Tensor, "K D"]
     ) -> Float[Tensor, "K D"]:
         """Return missing tokens normalised by the mean and the variance of those seen."""
-        variance, mean = torch.var_mean(seen.float(), dim=0, correction=0)
+        exact = self.norm.weight.dtype
+        variance, mean = torch.var_mean(seen.to(exact), dim=0, correction=0)
         return F.batch_norm(
-            missing, mean, variance, self.norm.weight, self.norm.bias, eps=self.norm.eps
+            missing.to(exact), mean, variance, self.norm.weight, self.norm.bias, eps=self.norm.eps
         )
 
 
@@ -91,20 +98,47 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = SelfAttention(d_model, n_heads)
         self.attention_norm = make_norm(norm, d_model)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(d_model, d_ff), nn.GELU(), nn.Dropout(dropout), nn.Linear(d_ff, d_model)
-        )
+        self.feed_forward = FeedForward(d_model, d_ff, dropout)
         self.feed_forward_norm = make_norm(norm, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
     ) -> Float[Tensor, "B N D"]:
         """Return the tokens after one layer."""
-        gathered = self.attention(tokens, known)
-        tokens = self.attention_norm(tokens + self.dropout(gathered), known)
-        worked = self.feed_forward(tokens)
-        return self.feed_forward_norm(tokens + self.dropout(worked), known)
+        tokens = self.attention_norm(self._with_attention(tokens, known), known)
+        return self.feed_forward_norm(self._with_feed_forward(tokens), known)
+
+    def _with_attention(self, tokens: Tensor, known: Tensor | None) -> Tensor:
+        if not (gains_from_blocks(tokens) and _is_plain(self.attention) and self.attention.n_heads):
+            return tokens + self.dropout(self.attention(tokens, known))
+        return add_attention(
+            tokens,
+            None if known is None else something_known(known),
+            n_heads=self.attention.n_heads,
+            dropout=self.dropout.present_rate,
+            query_key_value=self.attention.query_key_value,
+            output=self.attention.output,
+        )
+
+    def _with_feed_forward(self, tokens: Tensor) -> Tensor:
+        if not (gains_from_blocks(tokens) and _is_plain(self.feed_forward)):
+            return tokens + self.dropout(self.feed_forward(tokens))
+        widen, narrow = self.feed_forward.maps
+        rate = self.dropout.present_rate
+        return add_feed_forward(tokens, dropout=rate, widen=widen, narrow=narrow)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Return whether it may be passed by: nobody listens, and no adapter is in it."""
+    return not any(
+        isinstance(part, LowRankAdapter)
+        or part._forward_pre_hooks
+        or part._forward_hooks
+        or part._backward_pre_hooks
+        or part._backward_hooks
+        for part in module.modules()
+    )
 
 
 class Encoder(nn.Module):

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from tsformer.nn.dropout import Dropout
+
 
 def patch_count(context_length: int, patch_length: int, stride: int) -> int:
     """Return the number of patches of a context, the one with end padding included."""
@@ -51,7 +53,7 @@ class PatchEmbedding(nn.Module):
         n_patches = patch_count(context_length, patch_length, stride)
         position = torch.empty(n_patches, d_model).uniform_(-0.02, 0.02)
         self.position = nn.Parameter(position) if positions else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, z: Float[Tensor, "B C L"], observed: Bool[Tensor, "B C L"]

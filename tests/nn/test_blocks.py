@@ -1,0 +1,169 @@
+"""A layer that works block by block gives what torch's own operations give, and its gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tsformer.nn import blocked_attention, blocked_feed_forward, encoder
+from tsformer.nn.adapters import add_adapters
+from tsformer.nn.blocked_attention import add_attention
+from tsformer.nn.blocked_feed_forward import add_feed_forward
+from tsformer.nn.encoder import EncoderLayer
+
+KNOWN = [None, torch.tensor([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [0, 0, 0, 0, 1]]).repeat(3, 1) > 0]
+
+
+@pytest.fixture(autouse=True)
+def several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few tokens fill several blocks, the last one not wholly."""
+    monkeypatch.setattr(blocked_attention, "_WEIGHTS", 4 * 5 * 5 * 2)
+    monkeypatch.setattr(blocked_feed_forward, "_HIDDEN", 7 * 20)
+    monkeypatch.setattr(encoder, "gains_from_blocks", lambda tokens: True)
+
+
+def make_layer(*, dropout: float = 0.0, norm: str = "batch") -> EncoderLayer:
+    torch.manual_seed(0)
+    layer = EncoderLayer(12, 2, d_ff=20, dropout=dropout, norm=norm).double()
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return layer
+
+
+def results(layer: nn.Module, tokens: Tensor, known: Tensor | None) -> list[Tensor]:
+    """Return the new tokens and the gradients of tokens and weights."""
+    tokens = tokens.clone().requires_grad_()
+    layer.zero_grad()
+    output = layer(tokens, known)
+    output.backward(torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view_as(output))
+    return [output, tokens.grad, *(p.grad for p in layer.parameters())]
+
+
+@pytest.mark.parametrize("known", KNOWN)
+@pytest.mark.parametrize("norm", ["batch", "layer", "rms"])
+def test_a_layer_in_blocks_is_the_layer(
+    norm: str, known: Tensor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = make_layer(norm=norm)
+    tokens = torch.randn(9, 5, 12, dtype=torch.float64)
+    in_blocks = results(layer, tokens, known)
+    monkeypatch.setattr(encoder, "gains_from_blocks", lambda tokens: False)
+    for ours, plain in zip(in_blocks, results(layer, tokens, known), strict=True):
+        torch.testing.assert_close(ours, plain)
+
+
+@pytest.mark.parametrize("known", KNOWN)
+def test_attention_has_the_gradient_of_its_differences(known: Tensor | None) -> None:
+    layer = make_layer().attention
+
+    def attend(tokens: Tensor) -> Tensor:
+        maps = {"query_key_value": layer.query_key_value, "output": layer.output}
+        return add_attention(tokens, known, n_heads=2, dropout=0.0, **maps)
+
+    tokens = torch.randn(9, 5, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(attend, (tokens,))
+
+
+def test_dropout_has_the_gradient_of_what_was_kept() -> None:
+    layer = make_layer()
+    widen, narrow = layer.feed_forward.maps
+    maps = {"query_key_value": layer.attention.query_key_value, "output": layer.attention.output}
+
+    def attend(tokens: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return add_attention(tokens, None, n_heads=2, dropout=0.3, **maps)
+
+    def work(tokens: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return add_feed_forward(tokens, dropout=0.3, widen=widen, narrow=narrow)
+
+    tokens = torch.randn(9, 5, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(attend, (tokens,))
+    assert torch.autograd.gradcheck(work, (tokens,))
+
+
+def test_weights_have_the_gradient_of_what_was_kept() -> None:
+    """They are checked through the maps' own weights, as functions of them."""
+    layer = make_layer()
+    widen, narrow = layer.feed_forward.maps
+    tokens = torch.randn(9, 5, 12, dtype=torch.float64)
+
+    def run(weight: Tensor, bias: Tensor, out_weight: Tensor, out_bias: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        flat = tokens.flatten(0, 1)
+        return blocked_feed_forward._FeedForward.apply(
+            flat, 0.3, weight, bias, out_weight, out_bias
+        )
+
+    def attend(weight: Tensor, bias: Tensor, out_weight: Tensor, out_bias: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return blocked_attention._Attention.apply(
+            tokens, None, 2, 0.3, weight, bias, out_weight, out_bias
+        )
+
+    def parameters(*maps: nn.Linear) -> tuple[Tensor, ...]:
+        return tuple(
+            p.detach().requires_grad_() for linear in maps for p in (linear.weight, linear.bias)
+        )
+
+    assert torch.autograd.gradcheck(run, parameters(widen, narrow))
+    attention = layer.attention
+    assert torch.autograd.gradcheck(attend, parameters(attention.query_key_value, attention.output))
+
+
+def test_as_much_is_left_out_as_promised() -> None:
+    layer = make_layer(dropout=0.25).float()
+    tokens = torch.randn(2000, 5, 12)
+    maps = {"query_key_value": layer.attention.query_key_value, "output": layer.attention.output}
+    whole = add_attention(tokens, None, n_heads=2, dropout=0.0, **maps) - tokens
+    part = add_attention(tokens, None, n_heads=2, dropout=0.25, **maps) - tokens
+    dropped = part == 0
+    assert float(dropped.float().mean()) == pytest.approx(0.25, abs=0.01)
+    torch.testing.assert_close(0.75 * part[~dropped], whole[~dropped], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
+def test_large_scores_neither_overflow_nor_vanish(size: float) -> None:
+    layer = make_layer().attention
+    with torch.no_grad():
+        layer.query_key_value.weight[:24] *= size
+    tokens = torch.randn(9, 5, 12, dtype=torch.float64)
+    maps = {"query_key_value": layer.query_key_value, "output": layer.output}
+    ours = add_attention(tokens, None, n_heads=2, dropout=0.0, **maps)
+    torch.testing.assert_close(ours, tokens + layer(tokens))
+
+
+def test_who_listens_is_heard_and_adapters_work() -> None:
+    layer, tokens = make_layer(), torch.randn(9, 5, 12, dtype=torch.float64)
+    heard: list[Tensor] = []
+    hook = layer.attention.output.register_forward_pre_hook(lambda _, args: heard.append(args[0]))
+    layer(tokens)
+    assert len(heard) == 1
+    hook.remove()
+    layer(tokens)
+    assert len(heard) == 1
+    expected = layer(tokens)
+    add_adapters(layer, rank=2)
+    torch.testing.assert_close(layer.double()(tokens), expected)
+    layer.attention.query_key_value.up.weight.data.fill_(1.0)  # type: ignore[union-attr,operator]
+    assert not torch.allclose(layer(tokens), expected)
+
+
+def test_a_layer_without_heads_works() -> None:
+    layer, tokens = make_layer(), torch.randn(9, 5, 12, dtype=torch.float64)
+    layer.attention.prune_heads([1])
+    torch.testing.assert_close(
+        layer._with_attention(tokens, None), tokens + layer.attention(tokens)
+    )
+    layer.attention.prune_heads([])
+    torch.testing.assert_close(
+        layer._with_attention(tokens, None), tokens + layer.attention(tokens)
+    )
+
+
+def test_nothing_is_dropped_in_evaluation() -> None:
+    layer, tokens = make_layer(dropout=0.5).eval(), torch.randn(9, 5, 12, dtype=torch.float64)
+    assert torch.equal(layer(tokens), layer(tokens))
+    layer.train()
+    assert not torch.equal(layer(tokens), layer(tokens))
