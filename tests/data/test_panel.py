@@ -153,3 +153,24 @@ def test_series_side_by_side_become_variates_and_come_apart_again() -> None:
     assert replace(aligned, starts=np.array([7, 8, 7])).joined() is None
     assert replace(aligned, offsets=np.array([0, 5, 11, 15])).joined() is None
     assert together.joined() is None
+
+
+def test_excerpts_are_cut_panels_and_their_tails() -> None:
+    panel, numbers, ends = make_panel(), np.array([2, 0, 2, 3]), np.array([9, 3, 6, 4])
+    excerpts = panel.excerpts(numbers, ends, length=5, horizon=1)
+    assert_consistent(excerpts)
+    for place, (number, end) in enumerate(zip(numbers, ends, strict=True)):
+        alone = panel.select([number]).cut(np.array([end]), 1).tail(5)
+        piece = excerpts.select([place])
+        for name in ("values", "ids", "starts", "lengths", "coming"):
+            np.testing.assert_array_equal(getattr(piece, name), getattr(alone, name))
+
+
+def test_the_first_known_step_is_found_in_each_series() -> None:
+    panel = make_panel()
+    values = panel.values.copy()
+    values[0, [0, 1]] = np.nan  # of the first
+    values[0, 7:11] = np.nan  # all of the second
+    values[0, -5:-1] = np.nan  # of the last
+    assert replace(panel, values=values).first_known.tolist() == [2, 4, 0, 4]
+    assert replace(panel, values=np.full_like(values, np.nan)).first_known.tolist() == LENGTHS

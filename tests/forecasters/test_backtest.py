@@ -79,7 +79,7 @@ def test_each_window_is_the_forecast_of_a_forecaster_fitted_before_it(
         pd.testing.assert_frame_equal(
             window.drop(columns=["cutoff", "y"]).reset_index(drop=True),
             fitted.predict(known),
-            check_exact=True,
+            rtol=1e-5,  # sums of another batch are rounded in another order
         )
 
 

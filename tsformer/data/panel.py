@@ -87,6 +87,14 @@ class Panel:
         before = np.r_[0, np.cumsum(np.isfinite(self.values).any(axis=0))]
         return before[self.offsets[1:]] - before[self.offsets[:-1]]
 
+    @property
+    def first_known(self) -> np.ndarray:
+        """`[S]`, the step of each series at which something is first observed, else its length."""
+        known = np.flatnonzero(np.isfinite(self.values).any(axis=0))
+        known = np.r_[known, self.values.shape[1]]
+        first = known[np.searchsorted(known, self.offsets[:-1])]
+        return np.minimum(first, self.offsets[1:]) - self.offsets[:-1]
+
     def series(self, number: int) -> np.ndarray:
         """Return the values of one series, `[C, length]`, as a view."""
         return self.values[:, self.offsets[number] : self.offsets[number + 1]]
@@ -141,6 +149,31 @@ class Panel:
             coming=None if self.coming is None else self.coming[:, numbers],
         )
         return chosen._at(positions, self.lengths[numbers], self.starts[numbers])
+
+    def excerpts(self, numbers: np.ndarray, ends: np.ndarray, length: int, horizon: int) -> Panel:
+        """Return at most `length` steps before these ends of these series, which may come again.
+
+        What `cut` and `tail` do, for many ends of a series at once; a piece is named as its series.
+
+        Args:
+            numbers, ends: `[E]`, series and steps of them; `horizon` more must be there.
+            length: steps to keep of each.
+            horizon: steps of which the future covariates are kept.
+        """
+        begins = np.maximum(ends - length, 0)
+        positions = ragged_ranges(self.offsets[numbers] + begins, ends - begins)
+        coming = None
+        if self.future_covariates is not None:
+            steps = (self.offsets[numbers] + ends)[:, None] + np.arange(horizon)
+            coming = self.future_covariates.values[:, steps]
+        chosen = replace(
+            self,
+            ids=self.ids[numbers],
+            static_covariates=self.static_covariates and self.static_covariates.take(numbers),
+            coming=coming,
+        )
+        starts = self.freq.times(self.starts[numbers], begins)
+        return chosen._at(positions, ends - begins, starts)
 
     def univariate(self) -> Panel:
         """Return every variate as a series of its own, named as its series was.

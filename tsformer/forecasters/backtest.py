@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,13 @@ from tsformer.forecasters.answers import (
 )
 from tsformer.forecasters.checks import positive_integer, quantile_levels
 from tsformer.forecasters.fallback import forecast_all
+from tsformer.types import Forecast
 
 if TYPE_CHECKING:
     from tsformer.forecasters.base import Forecaster
+
+Places = tuple[np.ndarray, np.ndarray]  # series, and how many steps of each are known
+_VALUES = 1 << 24  # of contexts and forecasts that are held at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +57,15 @@ class Backtest:
         """
         levels = quantile_levels(forecaster.quantiles)
         every = int(self.refit) if self.refit else self.n_windows
-        windows, fitted = [], None
-        for window in range(self.n_windows):
-            cutoffs = self._cutoffs(panel, forecaster.horizon, window)
-            usable = np.flatnonzero(panel.head(cutoffs).known_counts > 0)
-            if len(usable) == 0:
+        windows = []
+        for first in range(0, self.n_windows, every):
+            places = self._places(panel, forecaster.horizon, range(self.n_windows)[first:][:every])
+            if not places:
                 continue
-            history = panel.select(usable).cut(cutoffs[usable], forecaster.horizon)
-            if fitted is None or window % every == 0:
-                fitted = clone(forecaster)
-                fitted.fit_panel(history)
-            forecast = forecast_all(fitted, history, forecaster.horizon, levels)
-            windows.append((usable, cutoffs[usable], forecast))
+            fitted = clone(forecaster)
+            numbers, cutoffs = places[0]
+            fitted.fit_panel(panel.select(numbers).cut(cutoffs, forecaster.horizon))
+            windows += _forecasts(fitted, panel, places, levels)
         if not windows:
             raise ValueError(
                 f"no series is longer than horizon={forecaster.horizon} steps; pass longer ones"
@@ -71,8 +73,16 @@ class Backtest:
         self._warn_left_out(panel, windows)
         return _rows(panel, layout, windows, forecaster.horizon)
 
-    def _cutoffs(self, panel: Panel, horizon: int, window: int) -> np.ndarray:
-        return panel.lengths - horizon - (self.n_windows - 1 - window) * self.step_size
+    def _places(self, panel: Panel, horizon: int, windows: Iterable[int]) -> list[Places]:
+        """Return the series that have a value before their cut-off, for each window with any."""
+        first_known = panel.first_known
+        places = []
+        for window in windows:
+            cutoffs = panel.lengths - horizon - (self.n_windows - 1 - window) * self.step_size
+            usable = np.flatnonzero(cutoffs > first_known)
+            if len(usable):
+                places.append((usable, cutoffs[usable]))
+        return places
 
     def _warn_left_out(self, panel: Panel, windows: list[Any]) -> None:
         counts = np.bincount(np.concatenate([w[0] for w in windows]), minlength=len(panel))
@@ -83,6 +93,21 @@ class Backtest:
                 f"{short[0]!r}); they have fewer rows",
                 stacklevel=5,  # two methods here, the forecaster's, its check of words
             )
+
+
+def _forecasts(
+    fitted: Forecaster, panel: Panel, places: list[Places], levels: tuple[float, ...]
+) -> list[tuple[np.ndarray, np.ndarray, Forecast]]:
+    """Return series, cut-offs and forecasts, of as many windows at once as memory has room for."""
+    numbers, cutoffs = (np.concatenate(part) for part in zip(*places, strict=True))
+    size = max(1, _VALUES // (fitted._reach + fitted.horizon * (1 + len(levels))))
+    parts = []
+    for first in range(0, len(numbers), size):
+        part = slice(first, first + size)
+        history = panel.excerpts(numbers[part], cutoffs[part], fitted._reach, fitted.horizon)
+        forecast = forecast_all(fitted, history, fitted.horizon, levels)
+        parts.append((numbers[part], cutoffs[part], forecast))
+    return parts
 
 
 def _rows(panel: Panel, layout: Layout, windows: list[Any], horizon: int) -> Rows:
