@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from tsformer.hardware import gains_from_products
 from tsformer.nn.rms_norm import RMSNorm
 from tsformer.nn.rotary import Rotary
 
@@ -136,13 +137,14 @@ class SelfAttention(nn.Module):
 def _attend(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
 ) -> Tensor:
-    """Return attention's sums; with plain products where the fused kernel's gradient is slow."""
-    if not (query.device.type == "cpu" and query.dtype is torch.bfloat16 and query.requires_grad):
+    """Return attention's sums; by plain products where the fused kernel's gradient is slow."""
+    if not gains_from_products(query):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    scores = key @ (query.mT / math.sqrt(query.shape[-1]))  # [B, heads, keys, queries]
     if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    return F.dropout(scores.softmax(dim=-1), dropout) @ value
+        scores = scores.masked_fill(~mask.mT, -torch.inf)
+    weights = F.dropout(scores.softmax(dim=-2), dropout)
+    return (value.mT @ weights).mT
 
 
 def _mask(known: Tensor | None) -> Tensor | None:
