@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 Make = Callable[..., Any]
 KEYS = ["unique_id", "ds"]
@@ -81,6 +82,36 @@ def test_each_window_is_the_forecast_of_a_forecaster_fitted_before_it(
             fitted.predict(known),
             rtol=1e-5,  # sums of another batch are rounded in another order
         )
+
+
+def test_without_a_fit_the_forecaster_is_asked_as_it_was_fitted(
+    make_forecaster: Make, make_frame: Make
+) -> None:
+    df = make_frame(length=40)
+    known = known_until(
+        df, df.groupby("unique_id")["ds"].nth(-13).set_axis(df["unique_id"].unique())
+    )
+    forecaster = make_forecaster().fit(known)
+    answer = forecaster.cross_validation(df, n_windows=3, refit=None)
+    first = answer.groupby("unique_id").head(4)
+    assert (first["cutoff"] == known["ds"].max()).all()
+    pd.testing.assert_frame_equal(
+        first.drop(columns=["cutoff", "y"]).reset_index(drop=True), forecaster.predict(), rtol=1e-5
+    )
+    later = answer.groupby("unique_id").tail(4)
+    pd.testing.assert_frame_equal(
+        later.drop(columns=["cutoff", "y"]).reset_index(drop=True),
+        forecaster.predict(known_until(df, later.groupby("unique_id")["cutoff"].first())),
+        rtol=1e-5,
+    )
+
+
+def test_a_forecaster_that_saw_what_is_asked_is_refused(make_naive: Make, make_frame: Make) -> None:
+    df = make_frame(length=40)
+    with pytest.raises(NotFittedError):
+        make_naive().cross_validation(df, refit=None)
+    with pytest.raises(ValueError, match="refit=None asks the forecaster as it was fitted, but"):
+        make_naive().fit(df).cross_validation(df, refit=None)
 
 
 @pytest.mark.parametrize(("refit", "fits"), [(False, 1), (True, 5), (2, 3), (4, 2), (9, 1)])

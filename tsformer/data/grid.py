@@ -151,8 +151,12 @@ def _is_days(step: int) -> bool:
 
 
 def _sort(series: np.ndarray, times: np.ndarray) -> _Sorted:
-    order = np.lexsort((times, series))
-    series, times = series[order], times[order]
+    same = series[1:] == series[:-1]
+    if ((series[1:] > series[:-1]) | (same & (times[1:] >= times[:-1]))).all():
+        order = np.arange(len(series))  # as most tables come
+    else:
+        order = np.lexsort((times, series))
+        series, times = series[order], times[order]
     begins = np.flatnonzero(np.r_[True, series[1:] != series[:-1]])
     counts = np.diff(np.r_[begins, len(series)])
     return _Sorted(order, series, times, np.repeat(times[begins], counts))

@@ -66,8 +66,10 @@ class Layout:
         return frame
 
     def _typed(self, name: str, values: np.ndarray, dtype: Any = None) -> nw.Series:
-        listed = values.tolist() if values.dtype.kind in "OUS" else values
-        return _cast(nw.new_series(name, listed, backend=self.backend), dtype)
+        given: Any = values
+        if values.dtype.kind in "OUS":
+            given = values.astype(object) if self.backend.is_pandas() else values.tolist()
+        return _cast(nw.new_series(name, given, backend=self.backend), dtype)
 
     def _time_series(self, name: str, times: np.ndarray) -> nw.Series:
         if times.dtype.kind == "i":

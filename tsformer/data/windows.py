@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -174,17 +175,22 @@ class WindowRange:
     first: np.ndarray
     last: np.ndarray
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """`[S]`, windows of each series."""
         return np.maximum(self.last - self.first + 1, 0)
 
     def locate(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return series and cut-off of windows numbered through all series, `[B]` each."""
-        ends = torch.from_numpy(np.cumsum(self.counts))
+        ends, shift = self._numbering
         series = torch.searchsorted(ends, numbers, right=True)
-        before = ends[series] - torch.from_numpy(self.counts)[series]
-        return series, torch.from_numpy(self.first)[series] + numbers - before
+        return series, numbers + shift[series]
+
+    @cached_property
+    def _numbering(self) -> tuple[Tensor, Tensor]:
+        """Where the numbers of each series' windows end, and what makes them cut-offs, `[S]`."""
+        ends = np.cumsum(self.counts)
+        return torch.from_numpy(ends), torch.from_numpy(self.first - ends + self.counts)
 
 
 def training_range(lengths: np.ndarray, context_length: int, horizon: int) -> WindowRange:
@@ -217,6 +223,10 @@ class Windows:
     range: WindowRange
 
     def __len__(self) -> int:
+        return self._count
+
+    @cached_property
+    def _count(self) -> int:
         return int(self.range.counts.sum())
 
     def batch(self, numbers: Tensor) -> Batch:

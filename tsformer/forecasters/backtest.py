@@ -36,17 +36,17 @@ class Backtest:
     Attributes:
         n_windows: cut-offs per series, the last one `horizon` steps before its end.
         step_size: steps between cut-offs.
-        refit: False for the first cut-off only, True for each, k for every k-th.
+        refit: False for the first cut-off only, True for each, k for every k-th; None not at all.
     """
 
     n_windows: int
     step_size: int
-    refit: bool | int
+    refit: bool | int | None
 
     def __post_init__(self) -> None:
         positive_integer("n_windows", self.n_windows)
         positive_integer("step_size", self.step_size)
-        if not isinstance(self.refit, bool):
+        if self.refit is not None and not isinstance(self.refit, bool):
             positive_integer("refit", self.refit)
 
     def run(self, forecaster: Forecaster, panel: Panel, layout: Layout) -> Rows:
@@ -62,9 +62,13 @@ class Backtest:
             places = self._places(panel, forecaster.horizon, range(self.n_windows)[first:][:every])
             if not places:
                 continue
-            fitted = clone(forecaster)
             numbers, cutoffs = places[0]
-            fitted.fit_panel(panel.select(numbers).cut(cutoffs, forecaster.horizon))
+            if self.refit is None:
+                fitted = forecaster
+                _refuse_seen(fitted.panel_, panel.select(numbers), cutoffs)
+            else:
+                fitted = clone(forecaster)
+                fitted.fit_panel(panel.select(numbers).cut(cutoffs, forecaster.horizon))
             windows += _forecasts(fitted, panel, places, levels)
         if not windows:
             raise ValueError(
@@ -92,6 +96,21 @@ class Backtest:
                 f"{len(short)} series are too short for n_windows={self.n_windows} (the first is "
                 f"{short[0]!r}); they have fewer rows",
                 stacklevel=5,  # two methods here, the forecaster's, its check of words
+            )
+
+
+def _refuse_seen(fitted: Panel, panel: Panel, cutoffs: np.ndarray) -> None:
+    """Raise a ValueError where a forecaster was fitted to what comes after a cut-off."""
+    last_seen = dict(
+        zip(fitted.ids.tolist(), fitted.freq.times(fitted.starts, fitted.lengths - 1), strict=True)
+    )
+    last_known = panel.freq.times(panel.starts, cutoffs - 1)
+    for name, known in zip(panel.ids.tolist(), last_known, strict=True):
+        if (seen := last_seen.get(name)) is not None and seen > known:
+            raise ValueError(
+                f"refit=None asks the forecaster as it was fitted, but it was fitted to series "
+                f"{name!r} up to {seen}, later than the first cut-off, {known}; pass later data "
+                "or fewer windows, or refit=False"
             )
 
 

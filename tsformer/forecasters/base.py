@@ -201,7 +201,7 @@ class Forecaster(SharedParameters, ABC):
         static_df: Any = None,
         n_windows: int = 1,
         step_size: int | None = None,
-        refit: bool | int = False,
+        refit: bool | int | None = False,
     ) -> Any:
         """Return forecasts from cut-offs near the end of each series, beside what came.
 
@@ -213,13 +213,16 @@ class Forecaster(SharedParameters, ABC):
             static_df: the `static_covariates`, one row per series.
             n_windows: cut-offs per series.
             step_size: steps between cut-offs; None for `horizon`.
-            refit: False fits before the first cut-off only, True at every one, k at every k-th.
+            refit: False fits before the first cut-off only, True at every one, k at every k-th;
+                None asks the forecaster as it was fitted, to nothing later than the first cut-off.
 
         Returns:
             A frame with the columns of `predict`, and `cutoff` (the last time that was known) and
             the target's.
         """
         self._check_parameters()
+        if refit is None:
+            check_is_fitted(self)
         step_size = self.horizon if step_size is None else step_size
         backtest = Backtest(n_windows=n_windows, step_size=step_size, refit=refit)
         panel, layout = read_panel(df, self._schema)

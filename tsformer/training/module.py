@@ -101,36 +101,37 @@ class AverageWeights(pl.Callback):
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
+        self.weights: list[Tensor] = []
         self.average: list[Tensor] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin with the weights as they are."""
-        self.average = [tensor.detach().clone() for tensor in _floating(pl_module)]
+        self.weights = [tensor.detach() for tensor in _floating(pl_module)]
+        self.average = [tensor.clone() for tensor in self.weights]
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
         """Move the average a little towards the weights."""
         step = trainer.global_step
         share = 1 - min(self.decay, step / (step + 10))
-        torch._foreach_lerp_(self.average, [t.detach() for t in _floating(pl_module)], share)
+        torch._foreach_lerp_(self.average, self.weights, share)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Exchange weights and average."""
-        self._exchange(pl_module)
+        self._exchange()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Exchange them back."""
-        self._exchange(pl_module)
+        self._exchange()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the average in place of the weights."""
-        self._exchange(pl_module)
+        self._exchange()
 
-    def _exchange(self, module: nn.Module) -> None:
-        with torch.no_grad():
-            for tensor, average in zip(_floating(module), self.average, strict=True):
-                kept = tensor.clone()
-                tensor.copy_(average)
-                average.copy_(kept)
+    def _exchange(self) -> None:
+        for tensor, average in zip(self.weights, self.average, strict=True):
+            kept = tensor.clone()
+            tensor.copy_(average)
+            average.copy_(kept)
 
 
 def _floating(module: nn.Module) -> list[Tensor]:

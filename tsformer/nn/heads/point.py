@@ -73,4 +73,10 @@ class PointHead(nn.Module):
         self, output: Float[Tensor, "B C H 1"], scale: Scale, levels: Sequence[float]
     ) -> Prediction:
         """Return the mean and the quantiles, in raw units."""
-        return spread_out(output + self.errors, TRAINED_LEVELS, scale, levels)
+        # the spread is the same for all points: quantiles of the errors, added to each
+        spread = Scale(torch.zeros(()), torch.ones(()))
+        errors = spread_out(self.errors[None], TRAINED_LEVELS, spread, levels)
+        return Prediction(
+            mean=(output[..., 0] + errors.mean) * scale.scale + scale.loc,
+            quantiles=(output + errors.quantiles) * scale.scale[..., None] + scale.loc[..., None],
+        )
