@@ -357,6 +357,19 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def fastest(run: Callable[[], Any]) -> float:
+    """Return the seconds of the fastest of a few runs, one alone where it takes long.
+
+    While the others had their turn, what this process needs left the caches.
+    """
+    began, taken = time.perf_counter(), []
+    while not taken or (len(taken) < 5 and time.perf_counter() - began < 2):
+        start = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
 def main() -> None:
     """Answer pieces of work, line by line, until there are no more."""
     warnings.simplefilter("ignore")
@@ -365,6 +378,7 @@ def main() -> None:
     torch.set_num_threads(int(sys.argv[2]))
     peer = PEERS[sys.argv[1]]()
     imported = peak_memory()
+    print("ready", file=answers, flush=True)
     stamps: list[float] = []
     register_optimizer_step_post_hook(lambda *_: stamps.append(time.perf_counter()))
     prepared: dict[tuple[str, str], Callable[[], Any]] = {}
@@ -383,9 +397,7 @@ def main() -> None:
             if key not in prepared:
                 prepared[key] = getattr(peer, name)(case)
                 prepared[key]()  # the first one warms up
-            began = time.perf_counter()
-            prepared[key]()
-            seconds = time.perf_counter() - began
+            seconds = fastest(prepared[key])
         answer = {"seconds": seconds, "imported": imported, "peak": peak_memory()}
         print(json.dumps(answer), file=answers, flush=True)
 

@@ -61,6 +61,8 @@ def test_benchmark_says_so_when_a_model_failed(tmp_path: Path) -> None:
         "ablate_pretraining.py",
         "bench_llm.py",
         "bench_pruning.py",
+        "bench_speed.py",
+        "bench_startup.py",
         "bench_zero_shot.py",
         "benchmark.py",
         "build_datasets.py",

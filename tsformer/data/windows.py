@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,16 +65,26 @@ class WindowSource:
             horizon=horizon,
         )
 
+    def to(self, device: torch.device) -> WindowSource:
+        """Return the same source on a device, where its windows will be gathered."""
+        return _moved(self, device)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the values take, covariates included."""
+        covariates = 0 if self.covariates is None else self.covariates.values.nbytes
+        return self.values.nbytes + covariates
+
     def gather(self, series: Tensor, cutoffs: Tensor) -> Batch:
         """Return the windows of these series at these cut-offs.
 
         Args:
-            series: `[B]`, numbers of series.
+            series: `[B]`, numbers of series, on the device of the values.
             cutoffs: `[B]`, steps of context that each series has before its window's future;
                 beyond the series' end, everything is missing.
         """
         begin, end = self.begins[series, None], self.ends[series, None]
-        steps = torch.arange(-self.context_length, self.horizon)
+        steps = torch.arange(-self.context_length, self.horizon, device=series.device)
         position = begin + cutoffs[:, None] + steps
         inside = (position >= begin) & (position < end)
         last = self.values.shape[1] - 1
@@ -127,6 +138,10 @@ class CovariateSource:
             horizon=horizon,
         )
 
+    def to(self, device: torch.device) -> CovariateSource:
+        """Return the same source on a device."""
+        return _moved(self, device)
+
     def join(self, batch: Batch, begin: Tensor, end: Tensor, cut: Tensor) -> Batch:
         """Return the batch with its covariates.
 
@@ -137,7 +152,7 @@ class CovariateSource:
         """
         assert batch.series is not None
         context_length = batch.target.shape[-1]
-        steps = torch.arange(-context_length, self.horizon)
+        steps = torch.arange(-context_length, self.horizon, device=cut.device)
         position = cut + steps
         last, n_future = self.lasts[batch.series, None], len(self.coming)
         windows = self.values[:, position.clamp(0, self.values.shape[1] - 1)]  # [K, B, L + H]
@@ -158,6 +173,14 @@ class CovariateSource:
             covariates_observed=observed,
             static=torch.where(static.isfinite(), static, 0.0),
         )
+
+
+def _moved(source: Any, device: torch.device) -> Any:
+    """Return a source whose tensors, and those of its parts, are on a device."""
+    parts = {field.name: getattr(source, field.name) for field in fields(source)}
+    kinds = Tensor | CovariateSource
+    moved = {name: part.to(device) for name, part in parts.items() if isinstance(part, kinds)}
+    return replace(source, **moved)
 
 
 def latest_windows(panel: Panel, context_length: int) -> WindowSource:
@@ -231,7 +254,13 @@ class Windows:
 
     def batch(self, numbers: Tensor) -> Batch:
         """Return the windows of these numbers, `[B]`, counted through all series."""
-        return self.source.gather(*self.range.locate(numbers))
+        device = self.source.values.device
+        series, cutoffs = self.range.locate(numbers)
+        return self.source.gather(series.to(device), cutoffs.to(device))
+
+    def to(self, device: torch.device) -> Windows:
+        """Return the same windows, gathered on a device."""
+        return replace(self, source=self.source.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)

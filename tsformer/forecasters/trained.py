@@ -36,9 +36,10 @@ from tsformer.forecasters.inference import (
     sample_paths,
 )
 from tsformer.forecasters.search_spaces import Choice, FloatRange, Range, context_lengths
+from tsformer.hardware import Precision, training_precision
 from tsformer.models.scaled import ScaledModel
 from tsformer.nn.heads.distribution import COUNTS
-from tsformer.training.settings import Precision, TrainingReport, TrainingSettings
+from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.types import Forecast
 
 
@@ -60,7 +61,10 @@ class TrainedForecaster(Forecaster):
             training stops; None never stops early.
         accelerator, devices: as Lightning's `Trainer` takes them; more than one device starts the
             caller's script anew in each.
-        precision: `"32-true"`; `"bf16-mixed"` or `"16-mixed"` where the accelerator is good at it.
+        precision: `"32-true"`; `"bf16-mixed"` or `"16-mixed"` where the accelerator is good at it,
+            or `"auto"` for bfloat16 where it pays.
+        compile: let torch compile the network before it is trained, which takes half a minute and
+            a C++ compiler; for long training of wide networks.
         progress_bar: show one while training.
         loss_units: what errors are counted in while training: `"window"`, the deviation of each
             context, so that calm and lively times weigh alike; `"series"`, that of the whole
@@ -82,7 +86,8 @@ class TrainedForecaster(Forecaster):
     patience: int | None = TrainingSettings.patience
     accelerator: str = TrainingSettings.accelerator
     devices: Any = TrainingSettings.devices
-    precision: Precision = TrainingSettings.precision
+    precision: Precision = "32-true"
+    compile: bool = TrainingSettings.compile
     progress_bar: bool = TrainingSettings.progress_bar
     loss_units: Literal["window", "series"] = "window"
     warm_start: bool = False
@@ -108,6 +113,7 @@ class TrainedForecaster(Forecaster):
         self._settings()
 
     def _settings(self) -> TrainingSettings:
+        width = getattr(self, "sizes_", {}).get("d_model", 0)
         return TrainingSettings(
             max_steps=self.max_steps,
             max_epochs=self.max_epochs,
@@ -118,7 +124,8 @@ class TrainedForecaster(Forecaster):
             patience=self.patience,
             accelerator=self.accelerator,
             devices=self.devices,
-            precision=self.precision,
+            precision=training_precision(self.precision, width, self.accelerator),
+            compile=self.compile,
             progress_bar=self.progress_bar,
         )
 

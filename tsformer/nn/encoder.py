@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -32,28 +31,29 @@ class TokenBatchNorm(nn.Module):
         self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
     ) -> Float[Tensor, "B N D"]:
         """Return the normalised tokens; missing ones are normalised by what is known."""
-        flat = tokens.flatten(0, 1)
-        if not self.training:
-            return self.norm(flat).view_as(tokens)
-        if (len(flat) if known is None else int(known.sum())) < 2:  # no variance to be had
-            return tokens
-        if known is None:
-            return self.norm(flat).view_as(tokens)
-        seen, missing = tokens[known], tokens[~known]
-        normalised = tokens.new_zeros(tokens.shape)
-        normalised[known] = self.norm(seen).to(tokens.dtype)
-        normalised[~known] = self._like(seen.detach(), missing).to(tokens.dtype)
-        return normalised
+        if known is None or not self.training:
+            if self.training and tokens.shape[0] * tokens.shape[1] < 2:  # no variance to be had
+                return tokens
+            return self.norm(tokens.flatten(0, 1)).view_as(tokens)
+        norm, exact = self.norm, tokens.to(self.norm.weight.dtype)
+        seen = known[..., None].to(exact.dtype)
+        count = seen.sum()
+        mean = (exact * seen).sum(dim=(0, 1)) / count.clamp(min=1)
+        variance = ((exact - mean).square() * seen).sum(dim=(0, 1)) / count.clamp(min=1)
+        normalised = (exact - mean) * (variance + norm.eps).rsqrt() * norm.weight + norm.bias
+        enough = count >= 2
+        self._remember(mean.detach(), variance.detach() * count / (count - 1).clamp(min=1), enough)
+        return torch.where(enough, normalised, exact).to(tokens.dtype)
 
-    def _like(
-        self, seen: Float[Tensor, "M D"], missing: Float[Tensor, "K D"]
-    ) -> Float[Tensor, "K D"]:
-        """Return missing tokens normalised by the mean and the variance of those seen."""
-        exact = self.norm.weight.dtype
-        variance, mean = torch.var_mean(seen.to(exact), dim=0, correction=0)
-        return F.batch_norm(
-            missing.to(exact), mean, variance, self.norm.weight, self.norm.bias, eps=self.norm.eps
-        )
+    def _remember(self, mean: Tensor, variance: Tensor, enough: Tensor) -> None:
+        """Move the running statistics towards those of a batch, where these are any."""
+        norm = self.norm
+        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.num_batches_tracked is not None and norm.momentum is not None
+        share = enough.to(mean.dtype) * norm.momentum
+        norm.running_mean.lerp_(mean, share)
+        norm.running_var.lerp_(variance, share)
+        norm.num_batches_tracked += enough
 
 
 class TokenLayerNorm(nn.LayerNorm):

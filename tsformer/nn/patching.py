@@ -65,7 +65,7 @@ class PatchEmbedding(nn.Module):
         tokens = self.value_projection(patch(z, self.patch_length, self.stride))
         if self.position is not None:
             tokens = tokens + self.position
-        if bool(observed.all()):
+        if not torch.compiler.is_compiling() and bool(observed.all()):
             return self.dropout(tokens), None
         known = patch(observed, self.patch_length, self.stride)
         tokens = tokens + self.missing_projection((~known).to(z.dtype))

@@ -16,6 +16,7 @@ from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.types import Batch
 
 VALIDATION_BATCH = 256
+_SHARE = 0.25  # of a GPU's free memory, at most, for the series
 
 Watch = Callable[[float, nn.Module], None]  # share of the steps taken, and the network
 
@@ -28,10 +29,11 @@ class TrainingModule(pl.LightningModule):
         self.model: Any = model
         self.settings = settings
         self.total_steps = total_steps
+        self.training_loss: Any = torch.compile(model.loss) if settings.compile else model.loss
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        return self.model.loss(batch)
+        return self.training_loss(batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss of held out windows, averaged over all of them."""
@@ -79,17 +81,26 @@ class WindowData(pl.LightningDataModule):
         """Return random windows, or whole epochs where epochs are counted."""
         rank = 0 if self.trainer is None else self.trainer.global_rank
         generator = torch.Generator().manual_seed(self.seed + rank)
+        windows = self._near(self.training)
         kind = RandomWindows if self.settings.max_epochs is None else EpochWindows
         size = self.settings.batch_size
-        return kind(windows=self.training, batch_size=size, generator=generator)
+        return kind(windows=windows, batch_size=size, generator=generator)
 
     def val_dataloader(self) -> EpochWindows:
         """Return the held out windows in a fixed order."""
         return EpochWindows(
-            windows=self.validation,
+            windows=self._near(self.validation),
             batch_size=VALIDATION_BATCH,
             limit=self.settings.max_validation_windows,
         )
+
+    def _near(self, windows: Windows) -> Windows:
+        """Return windows that are gathered on the GPU that trains, where they leave room on it."""
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        if device.type != "cuda":
+            return windows
+        free, _ = torch.cuda.mem_get_info(device)
+        return windows.to(device) if windows.source.n_bytes < _SHARE * free else windows
 
 
 class AverageWeights(pl.Callback):

@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from tsformer.hardware import SetPrecision, check_precision
 from tsformer.models.zero_shot import TSFormer
 from tsformer.prior.windows import WindowDraw
 from tsformer.training.optimizers import muon_and_adamw
 from tsformer.training.synthetic_windows import Shape, SyntheticBatches
 
-Precision = Literal["32-true", "bf16-mixed"]
 _GIVEN = ("highest", "weight_decay")  # of a group of parameters, whatever a checkpoint says
 Judge = Callable[[TSFormer], Mapping[str, float]]
 
@@ -62,7 +62,7 @@ class PretrainingSettings:
     weight_decay: float = 0.02
     gradient_clip: float = 1.0
     averaging: float = 0.998
-    precision: Precision = "bf16-mixed"
+    precision: SetPrecision = "bf16-mixed"
     compile: bool = True
     seed: int = 0
     save_every: float = 180.0
@@ -74,9 +74,7 @@ class PretrainingSettings:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.averaging < 1:
             raise ValueError(f"averaging={self.averaging} must be at least 0 and below 1")
-        if self.precision not in get_args(Precision):
-            known = ", ".join(map(repr, get_args(Precision)))
-            raise ValueError(f"precision={self.precision!r} is unknown; choose one of {known}")
+        check_precision(self.precision, ("32-true", "bf16-mixed"))
         if not 0 < self.decay <= self.steps:
             raise ValueError(f"decay={self.decay} must be from 1 to steps={self.steps}")
         if not self.shapes:

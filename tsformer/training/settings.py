@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, Literal, get_args
+from typing import Any
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+from tsformer.hardware import SetPrecision, check_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,8 @@ class TrainingSettings:
         max_validation_windows: evenly spread over all held out windows.
         accelerator, devices: as Lightning's `Trainer` takes them; more than one device starts the
             caller's script anew in each.
-        precision: of the arithmetic; weights are always kept in 32 bits.
+        precision: of the arithmetic, as Lightning takes it; weights are always kept in 32 bits.
+        compile: compile the loss, which takes half a minute and a C++ compiler.
         progress_bar: show one.
     """
 
@@ -46,7 +47,8 @@ class TrainingSettings:
     max_validation_windows: int = 512
     accelerator: str = "auto"
     devices: Any = 1
-    precision: Precision = "32-true"
+    precision: SetPrecision = "32-true"
+    compile: bool = False
     progress_bar: bool = False
 
     def __post_init__(self) -> None:
@@ -60,9 +62,7 @@ class TrainingSettings:
                 raise TypeError(f"{name}={getattr(self, name)!r} must be a number")
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0")
-        if self.precision not in get_args(Precision):
-            known = ", ".join(map(repr, get_args(Precision)))
-            raise ValueError(f"precision={self.precision!r} is unknown; choose one of {known}")
+        check_precision(self.precision, ("32-true", "bf16-mixed", "16-mixed"))
         for name in ("warmup", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
