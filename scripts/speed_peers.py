@@ -362,7 +362,8 @@ def fastest(run: Callable[[], Any]) -> float:
 
     While the others had their turn, what this process needs left the caches.
     """
-    began, taken = time.perf_counter(), []
+    taken: list[float] = []
+    began = time.perf_counter()
     while not taken or (len(taken) < 5 and time.perf_counter() - began < 2):
         start = time.perf_counter()
         run()

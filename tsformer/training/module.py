@@ -29,7 +29,8 @@ class TrainingModule(pl.LightningModule):
         self.model: Any = model
         self.settings = settings
         self.total_steps = total_steps
-        self.training_loss: Any = torch.compile(model.loss) if settings.compile else model.loss
+        loss: Any = model.loss
+        self.training_loss: Any = torch.compile(loss) if settings.compile else loss
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
