@@ -337,3 +337,25 @@ def test_windows_are_measured_by_the_scale_of_their_series() -> None:
         WindowSource.of(panel, 3, 2).gather(torch.tensor([0]), torch.tensor([3])).series_scale
         is None
     )
+
+
+def test_windows_are_gathered_where_their_source_lies() -> None:
+    windows = make_windows()
+    scale = torch.ones(len(windows.source.begins), len(windows.source.values))
+    windows = replace(windows, source=replace(windows.source, series_scale=scale))
+    far = windows.to(torch.device("meta"))  # a device that computes nothing but shapes
+    batch, near = far.batch(torch.arange(3)), windows.batch(torch.arange(3))
+    for name in ("target", "observed", "future", "future_observed", "series_scale"):
+        assert getattr(batch, name).device.type == "meta"
+        assert getattr(batch, name).shape == getattr(near, name).shape
+    assert far.source.n_bytes == windows.source.values.nbytes
+    assert len(far) == len(windows)
+
+
+def test_covariates_go_where_their_source_goes() -> None:
+    panel = make_panel()
+    source = with_covariates(panel, encode(panel), 3, 2, panel.lengths)
+    moved = source.to(torch.device("meta"))
+    assert moved.covariates is not None
+    assert moved.covariates.values.device.type == "meta"
+    assert moved.n_bytes == moved.values.nbytes + moved.covariates.values.nbytes

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tsformer import PatchTSTForecaster, hardware
 from tsformer.data.frame import Schema, read_panel
 from tsformer.training.module import KeepBest
 
@@ -213,3 +214,15 @@ def test_steady_counts_are_refused_where_values_are_not_counts(
     df.loc[50, "y"] = 0.5
     with pytest.raises(ValueError, match=r"series 'a' holds 0\.5; choose head='quantile'"):
         make_patchtst(head="negative_binomial").fit(df)
+
+
+def test_precision_is_settled_by_width_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_has", lambda *names: "amx_bf16" in names)
+    forecaster = PatchTSTForecaster(horizon=4, precision="auto", compile=True, accelerator="cpu")
+    assert forecaster._settings().precision == "32-true"  # nothing is built yet
+    assert forecaster._settings().compile
+    for width, expected in ((32, "32-true"), (64, "bf16-mixed")):
+        forecaster.sizes_ = {"d_model": width}
+        assert forecaster._settings().precision == expected
+    with pytest.raises(ValueError, match="precision='bf8' is unknown"):
+        forecaster.set_params(precision="bf8")._check_parameters()

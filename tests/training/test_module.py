@@ -147,3 +147,17 @@ def test_held_out_windows_come_in_a_fixed_order_and_no_more_than_asked(
     assert len(first) == 4 < len(windows[1])
     assert torch.equal(first, again)
     assert {*first.mean(dim=(1, 2)).round().tolist()} == {1.0, 3.0}  # spread over both series
+
+
+@pytest.mark.parametrize(("free", "near"), [(1e9, True), (100.0, False)])
+def test_windows_lie_on_the_gpu_that_trains_where_there_is_room(
+    windows: tuple[Windows, Windows], free: float, near: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = WindowData(*windows, TrainingSettings(), seed=0)
+    assert data._near(windows[0]) is windows[0]  # on a CPU they stay
+    gpu = torch.device("cuda")
+    data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=gpu))  # type: ignore[assignment]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
+    monkeypatch.setattr(Windows, "to", lambda self, device: (self, device))
+    expected: Any = (windows[0], gpu) if near else windows[0]
+    assert data._near(windows[0]) == expected

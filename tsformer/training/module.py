@@ -29,12 +29,11 @@ class TrainingModule(pl.LightningModule):
         self.model: Any = model
         self.settings = settings
         self.total_steps = total_steps
-        loss: Any = model.loss
-        self.training_loss: Any = torch.compile(loss) if settings.compile else loss
+        self.compiled: Any = torch.compile(self.model.loss) if settings.compile else None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        return self.training_loss(batch)
+        return (self.compiled or self.model.loss)(batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss of held out windows, averaged over all of them."""
