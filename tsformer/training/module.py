@@ -29,7 +29,8 @@ class TrainingModule(pl.LightningModule):
         self.model: Any = model
         self.settings = settings
         self.total_steps = total_steps
-        self.compiled: Any = torch.compile(self.model.loss) if settings.compile else None
+        loss: Any = model.loss if settings.compile else None
+        self.compiled: Any = torch.compile(loss) if settings.compile else None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
