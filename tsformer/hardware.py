@@ -14,6 +14,7 @@ _ON_CPUS = ("auto", "32-true", "bf16-mixed")
 _INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # for products of bfloat16 numbers
 _WIDE = 64  # features; narrower networks gain nothing from half precision
 _MANY = 1 << 12  # tokens; fewer are done before Python has cut them into blocks
+_FEW = 64  # tokens of a sequence; with more of them plain products need too much memory
 _LARGE = 1 << 14  # numbers; fewer are drawn before Python has called for bytes
 
 
@@ -39,10 +40,12 @@ def gains_from_blocks(tokens: Tensor) -> bool:
 def gains_from_products(query: Tensor) -> bool:
     """Return whether plain products are faster than torch's fused attention.
 
-    For training on a CPU they are: measured with 9 to 42 tokens and heads of 4 to 32 features,
-    the fused kernel and its gradient took 1.3 to 2 times as long, in bfloat16 up to eight times.
+    For training on a CPU they are, with few tokens: measured with 9 to 42 tokens and heads of 4 to
+    32 features, the fused kernel and its gradient took 1.3 to 2 times as long, with 512 tokens a
+    third. In bfloat16 they are at any length, up to eight times.
     """
-    return query.device.type == "cpu" and query.requires_grad and torch.is_grad_enabled()
+    trains = query.device.type == "cpu" and query.requires_grad and torch.is_grad_enabled()
+    return trains and (query.dtype is torch.bfloat16 or query.shape[-2] <= _FEW)
 
 
 def gains_from_bytes(x: Tensor) -> bool:

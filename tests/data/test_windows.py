@@ -358,4 +358,5 @@ def test_covariates_go_where_their_source_goes() -> None:
     moved = source.to(torch.device("meta"))
     assert moved.covariates is not None
     assert moved.covariates.values.device.type == "meta"
-    assert moved.n_bytes == moved.values.nbytes + moved.covariates.values.nbytes
+    parts = (moved.values, moved.covariates.values, moved.covariates.coming)
+    assert moved.n_bytes == sum(part.nbytes for part in parts)

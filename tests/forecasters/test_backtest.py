@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -217,3 +218,34 @@ def test_numbers_of_windows_and_steps_are_checked(
 ) -> None:
     with pytest.raises(error, match=message):
         make_forecaster().cross_validation(make_frame(), **wrong)
+
+
+def test_a_short_series_that_was_seen_is_refused_too(make_naive: Make, make_frame: Make) -> None:
+    long, short = make_frame(["a"], 40), make_frame(["b"], 6)
+    forecaster = make_naive().fit(pd.concat([long.head(32), short]))
+    with pytest.raises(ValueError, match="it was fitted to series 'b' up to "):
+        forecaster.cross_validation(pd.concat([long, short]), n_windows=2, refit=None)
+
+
+def test_a_fitted_forecaster_is_asked_on_its_own_grid(make_naive: Make, make_frame: Make) -> None:
+    forecaster = make_naive().fit(make_frame(length=40))  # daily
+    weekly = make_frame(length=40, start="2030-01-01")
+    weekly["ds"] = weekly.groupby("unique_id").cumcount() * pd.Timedelta("7D") + weekly["ds"].min()
+    with pytest.raises(ValueError, match="the data look like freq="):
+        forecaster.cross_validation(weekly, refit=None)
+
+
+def test_all_windows_are_asked_at_once_whatever_a_forecast_looks_back_on(
+    make_naive: Make, make_frame: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecaster, asked = make_naive(), []
+    kind, forecast = type(forecaster), type(forecaster)._forecast
+    monkeypatch.setattr(kind, "_reach", property(lambda self: sys.maxsize))
+
+    def counted(self: Any, panel: Any, *args: Any) -> Any:
+        asked.append(len(panel))
+        return forecast(self, panel, *args)
+
+    monkeypatch.setattr(kind, "_forecast", counted)
+    forecaster.cross_validation(make_frame(["a", "b"], 40), n_windows=3)
+    assert asked == [6]

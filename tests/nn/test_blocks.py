@@ -167,3 +167,15 @@ def test_nothing_is_dropped_in_evaluation() -> None:
     assert torch.equal(layer(tokens), layer(tokens))
     layer.train()
     assert not torch.equal(layer(tokens), layer(tokens))
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3])
+def test_a_token_that_is_not_known_may_score_as_it_likes(size: float) -> None:
+    layer = make_layer().attention
+    tokens = torch.randn(9, 5, 12, dtype=torch.float64)
+    known = torch.ones(9, 5, dtype=torch.bool)
+    known[:, 0] = False
+    tokens[:, 0] *= size
+    maps = {"query_key_value": layer.query_key_value, "output": layer.output}
+    ours = add_attention(tokens, known, n_heads=2, dropout=0.0, **maps)
+    torch.testing.assert_close(ours, tokens + layer(tokens, known))

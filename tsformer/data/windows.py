@@ -71,9 +71,11 @@ class WindowSource:
 
     @property
     def n_bytes(self) -> int:
-        """Memory that the values take, covariates included."""
-        covariates = 0 if self.covariates is None else self.covariates.values.nbytes
-        return self.values.nbytes + covariates
+        """Memory that the values take, those of covariates included."""
+        if self.covariates is None:
+            return self.values.nbytes
+        covariates = self.covariates
+        return self.values.nbytes + covariates.values.nbytes + covariates.coming.nbytes
 
     def gather(self, series: Tensor, cutoffs: Tensor) -> Batch:
         """Return the windows of these series at these cut-offs.

@@ -62,12 +62,12 @@ class Backtest:
             places = self._places(panel, forecaster.horizon, range(self.n_windows)[first:][:every])
             if not places:
                 continue
-            numbers, cutoffs = places[0]
             if self.refit is None:
                 fitted = forecaster
-                _refuse_seen(fitted.panel_, panel.select(numbers), cutoffs)
+                _refuse_seen(fitted.panel_, panel, places)
             else:
                 fitted = clone(forecaster)
+                numbers, cutoffs = places[0]
                 fitted.fit_panel(panel.select(numbers).cut(cutoffs, forecaster.horizon))
             windows += _forecasts(fitted, panel, places, levels)
         if not windows:
@@ -99,8 +99,11 @@ class Backtest:
             )
 
 
-def _refuse_seen(fitted: Panel, panel: Panel, cutoffs: np.ndarray) -> None:
+def _refuse_seen(fitted: Panel, panel: Panel, places: list[Places]) -> None:
     """Raise a ValueError where a forecaster was fitted to what comes after a cut-off."""
+    numbers, cutoffs = (np.concatenate(part) for part in zip(*places, strict=True))
+    numbers, earliest = np.unique(numbers, return_index=True)  # windows come in order of time
+    panel, cutoffs = panel.select(numbers), cutoffs[earliest]
     last_seen = dict(
         zip(fitted.ids.tolist(), fitted.freq.times(fitted.starts, fitted.lengths - 1), strict=True)
     )
@@ -119,11 +122,13 @@ def _forecasts(
 ) -> list[tuple[np.ndarray, np.ndarray, Forecast]]:
     """Return series, cut-offs and forecasts, of as many windows at once as memory has room for."""
     numbers, cutoffs = (np.concatenate(part) for part in zip(*places, strict=True))
-    size = max(1, _VALUES // (fitted._reach + fitted.horizon * (1 + len(levels))))
+    reach = min(fitted._reach, int(cutoffs.max()))
+    values = panel.n_variates * (reach + fitted.horizon * (1 + len(levels)))
+    size = max(1, _VALUES // values)
     parts = []
     for first in range(0, len(numbers), size):
         part = slice(first, first + size)
-        history = panel.excerpts(numbers[part], cutoffs[part], fitted._reach, fitted.horizon)
+        history = panel.excerpts(numbers[part], cutoffs[part], reach, fitted.horizon)
         forecast = forecast_all(fitted, history, fitted.horizon, levels)
         parts.append((numbers[part], cutoffs[part], forecast))
     return parts

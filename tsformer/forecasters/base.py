@@ -225,8 +225,11 @@ class Forecaster(SharedParameters, ABC):
             check_is_fitted(self)
         step_size = self.horizon if step_size is None else step_size
         backtest = Backtest(n_windows=n_windows, step_size=step_size, refit=refit)
-        panel, layout = read_panel(df, self._schema)
-        panel = self._with_static(panel, layout, static_df, self._schema)
+        if refit is None:  # on the grid and with the categories that it knows
+            panel, layout = self._context(df, static_df)
+        else:
+            panel, layout = read_panel(df, self._schema)
+            panel = self._with_static(panel, layout, static_df, self._schema)
         return layout.write(*backtest.run(self, panel, layout))
 
     @known_words

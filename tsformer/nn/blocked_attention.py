@@ -72,7 +72,7 @@ class _Attention(torch.autograd.Function):
         for part in room.parts:
             x, y = tokens[part].flatten(0, 1), result[part].flatten(0, 1)
             heads = room.read(x, known, part)
-            sums = torch.bmm(heads.value, room.weigh(heads))
+            sums = torch.bmm(heads.value, room.weigh(heads, known, part))
             torch.addmm(out_bias, room.average(sums).T, out_weight.T, out=y)
             if drawn is not None:
                 y.mul_(keep(drawn[part].flatten(0, 1), dropout, torch.empty_like(y)))
@@ -95,7 +95,7 @@ class _Attention(torch.autograd.Function):
                 kept = keep(drawn[part].flatten(0, 1), ctx.dropout, torch.empty_like(to_y))
                 to_y = kept.mul_(to_y)
             heads = room.read(x, known, part)
-            weights = room.weigh(heads)
+            weights = room.weigh(heads, known, part)
             sums = torch.bmm(heads.value, weights)
             to_out_weight.addmm_(to_y.T, room.average(sums).T)
             to_out_bias += to_y.sum(dim=0)
@@ -160,12 +160,15 @@ class _Room:
             )
         return heads
 
-    def weigh(self, heads: _Heads) -> Tensor:
+    def weigh(self, heads: _Heads, known: Tensor | None, part: slice) -> Tensor:
         """Return attention's weights before they are normalised, `[G, N, N]`, keys first."""
         query, key, _ = heads
         weights = torch.bmm(key.mT, query, out=self.weights[: len(query)])
         lowest, highest = torch.aminmax(weights)
         if max(-float(lowest), float(highest)) > _HIGHEST:
+            if known is not None:
+                hidden = ~known[part].repeat_interleave(self.n_heads, dim=0)
+                weights.masked_fill_(hidden[:, :, None], -torch.inf)
             weights -= weights.amax(dim=1, keepdim=True)
         return weights.exp2_()
 

@@ -110,7 +110,8 @@ class EncoderLayer(nn.Module):
         return self.feed_forward_norm(self._with_feed_forward(tokens), known)
 
     def _with_attention(self, tokens: Tensor, known: Tensor | None) -> Tensor:
-        if not (gains_from_blocks(tokens) and _is_plain(self.attention) and self.attention.n_heads):
+        plain = _is_plain(self.attention) and _is_plain(self.dropout)
+        if not (plain and gains_from_blocks(tokens) and self.attention.n_heads):
             return tokens + self.dropout(self.attention(tokens, known))
         return add_attention(
             tokens,
@@ -122,7 +123,8 @@ class EncoderLayer(nn.Module):
         )
 
     def _with_feed_forward(self, tokens: Tensor) -> Tensor:
-        if not (gains_from_blocks(tokens) and _is_plain(self.feed_forward)):
+        plain = _is_plain(self.feed_forward) and _is_plain(self.dropout)
+        if not (plain and gains_from_blocks(tokens)):
             return tokens + self.dropout(self.feed_forward(tokens))
         widen, narrow = self.feed_forward.maps
         rate = self.dropout.present_rate

@@ -16,7 +16,7 @@ from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.types import Batch
 
 VALIDATION_BATCH = 256
-_SHARE = 0.25  # of a GPU's free memory, at most, for the series
+_SHARE = 0.25  # of a GPU's free memory, at most, for the series; held out ones take it again
 
 Watch = Callable[[float, nn.Module], None]  # share of the steps taken, and the network
 

@@ -74,7 +74,7 @@ class PointHead(nn.Module):
     ) -> Prediction:
         """Return the mean and the quantiles, in raw units."""
         # the spread is the same for all points: quantiles of the errors, added to each
-        spread = Scale(torch.zeros(()), torch.ones(()))
+        spread = Scale(self.errors.new_zeros(()), self.errors.new_ones(()))
         errors = spread_out(self.errors[None], TRAINED_LEVELS, spread, levels)
         return Prediction(
             mean=(output[..., 0] + errors.mean) * scale.scale + scale.loc,
