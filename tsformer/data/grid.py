@@ -201,11 +201,8 @@ def _refuse_empty_grid(
 
 def _without_leading_gaps(panel: Panel) -> Panel:
     """Return the panel with each series starting at its first value; all-missing ones stay."""
-    known = np.flatnonzero(np.isfinite(panel.values).any(axis=0))
-    after = np.searchsorted(known, panel.offsets[:-1])
-    first = known[np.minimum(after, len(known) - 1)] if len(known) else panel.offsets[1:]
-    inside = (after < len(known)) & (first < panel.offsets[1:])
-    leading = np.where(inside, first - panel.offsets[:-1], 0)
+    first = panel.first_known
+    leading = np.where(first < panel.lengths, first, 0)
     return panel.slice(leading, panel.lengths) if leading.any() else panel
 
 

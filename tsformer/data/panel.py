@@ -142,12 +142,8 @@ class Panel:
         """Return these series, in this order."""
         numbers = np.asarray(numbers, dtype=np.int64)  # an empty list would be of floats
         positions = ragged_ranges(self.offsets[:-1][numbers], self.lengths[numbers])
-        chosen = replace(
-            self,
-            ids=self.ids[numbers],
-            static_covariates=self.static_covariates and self.static_covariates.take(numbers),
-            coming=None if self.coming is None else self.coming[:, numbers],
-        )
+        coming = None if self.coming is None else self.coming[:, numbers]
+        chosen = self._of(numbers, coming)
         return chosen._at(positions, self.lengths[numbers], self.starts[numbers])
 
     def excerpts(self, numbers: np.ndarray, ends: np.ndarray, length: int, horizon: int) -> Panel:
@@ -166,14 +162,8 @@ class Panel:
         if self.future_covariates is not None:
             steps = (self.offsets[numbers] + ends)[:, None] + np.arange(horizon)
             coming = self.future_covariates.values[:, steps]
-        chosen = replace(
-            self,
-            ids=self.ids[numbers],
-            static_covariates=self.static_covariates and self.static_covariates.take(numbers),
-            coming=coming,
-        )
         starts = self.freq.times(self.starts[numbers], begins)
-        return chosen._at(positions, ends - begins, starts)
+        return self._of(numbers, coming)._at(positions, ends - begins, starts)
 
     def univariate(self) -> Panel:
         """Return every variate as a series of its own, named as its series was.
@@ -187,12 +177,8 @@ class Panel:
         lengths = self.lengths[rows]
         positions = ragged_ranges(self.offsets[:-1][rows], lengths)
         variates = np.repeat(np.tile(np.arange(n_variates), len(self)), lengths)
-        apart = replace(
-            self,
-            ids=self.ids[rows],
-            static_covariates=self.static_covariates and self.static_covariates.take(rows),
-            coming=None if self.coming is None else self.coming[:, rows],
-        )._at(positions, lengths, self.starts[rows])
+        coming = None if self.coming is None else self.coming[:, rows]
+        apart = self._of(rows, coming)._at(positions, lengths, self.starts[rows])
         return replace(apart, values=self.values[variates, positions][None])
 
     def joined(self) -> Panel | None:
@@ -211,6 +197,11 @@ class Panel:
             starts=self.starts[:1],
             freq=self.freq,
         )
+
+    def _of(self, numbers: np.ndarray, coming: np.ndarray | None) -> Panel:
+        """Return what is said of these series once, beside the steps of all."""
+        static = self.static_covariates and self.static_covariates.take(numbers)
+        return replace(self, ids=self.ids[numbers], static_covariates=static, coming=coming)
 
     def _at(self, positions: np.ndarray, lengths: np.ndarray, starts: np.ndarray) -> Panel:
         return replace(

@@ -71,8 +71,9 @@ class _Attention(torch.autograd.Function):
         room = _Room(tokens, weight, bias, n_heads)
         for part in room.parts:
             x, y = tokens[part].flatten(0, 1), result[part].flatten(0, 1)
-            heads = room.read(x, known, part)
-            sums = torch.bmm(heads.value, room.weigh(heads, known, part))
+            there = None if known is None else known[part]
+            heads = room.read(x, there)
+            sums = torch.bmm(heads.value, room.weigh(heads, there))
             torch.addmm(out_bias, room.average(sums).T, out_weight.T, out=y)
             if drawn is not None:
                 y.mul_(keep(drawn[part].flatten(0, 1), dropout, torch.empty_like(y)))
@@ -91,16 +92,17 @@ class _Attention(torch.autograd.Function):
         for part in room.parts:
             x, to_x, to_y = (each[part].flatten(0, 1) for each in (tokens, to_tokens, gradient))
             direct = to_y
+            there = None if known is None else known[part]
             if drawn is not None:
                 kept = keep(drawn[part].flatten(0, 1), ctx.dropout, torch.empty_like(to_y))
                 to_y = kept.mul_(to_y)
-            heads = room.read(x, known, part)
-            weights = room.weigh(heads, known, part)
+            heads = room.read(x, there)
+            weights = room.weigh(heads, there)
             sums = torch.bmm(heads.value, weights)
             to_out_weight.addmm_(to_y.T, room.average(sums).T)
             to_out_bias += to_y.sum(dim=0)
             to_sums = room.to_sums(torch.mm(out_weight.T, to_y.T), sums)
-            to_rows = room.to_rows(heads, weights, to_sums, known, part)
+            to_rows = room.to_rows(heads, weights, to_sums, there)
             to_weight.addmm_(to_rows, x)
             to_bias += to_rows.sum(dim=1)
             torch.addmm(direct, to_rows.T, weight, out=to_x)
@@ -144,7 +146,7 @@ class _Room:
             rows.unflatten(0, (self.n_heads, -1)).unflatten(-1, (-1, self.n_tokens)).movedim(2, 0)
         )
 
-    def read(self, x: Tensor, known: Tensor | None, part: slice) -> _Heads:
+    def read(self, x: Tensor, known: Tensor | None) -> _Heads:
         """Return what the tokens `[b * N, D]` ask, offer and tell; what is not known tells 0."""
         rows = torch.addmm(self.bias, self.weight, x.T, out=self.rows[:, : len(x)])
         query, key, value = (self.by_head(third) for third in rows.chunk(3))
@@ -156,18 +158,18 @@ class _Room:
         heads.value[:, -1] = 1.0
         if known is not None:
             heads.value.view(-1, self.n_heads, self.width + 1, self.n_tokens).mul_(
-                known[part, None, None]
+                known[:, None, None]
             )
         return heads
 
-    def weigh(self, heads: _Heads, known: Tensor | None, part: slice) -> Tensor:
+    def weigh(self, heads: _Heads, known: Tensor | None) -> Tensor:
         """Return attention's weights before they are normalised, `[G, N, N]`, keys first."""
         query, key, _ = heads
         weights = torch.bmm(key.mT, query, out=self.weights[: len(query)])
         lowest, highest = torch.aminmax(weights)
         if max(-float(lowest), float(highest)) > _HIGHEST:
             if known is not None:
-                hidden = ~known[part].repeat_interleave(self.n_heads, dim=0)
+                hidden = ~known.repeat_interleave(self.n_heads, dim=0)
                 weights.masked_fill_(hidden[:, :, None], -torch.inf)
             weights -= weights.amax(dim=1, keepdim=True)
         return weights.exp2_()
@@ -189,7 +191,7 @@ class _Room:
         return to_sums
 
     def to_rows(
-        self, heads: _Heads, weights: Tensor, to_sums: Tensor, known: Tensor | None, part: slice
+        self, heads: _Heads, weights: Tensor, to_sums: Tensor, known: Tensor | None
     ) -> Tensor:
         """Return the gradient of queries (unscaled), keys and values, `[3 * A * K, b * N]`."""
         query, key, value = heads
@@ -201,5 +203,5 @@ class _Room:
         torch.mul(torch.bmm(query, to_scores.mT).view(shape), math.log(2), out=to_key)
         to_value.copy_(torch.bmm(to_sums[:, :-1], weights.mT).view(shape))
         if known is not None:
-            to_value.mul_(known[part, None, None])
+            to_value.mul_(known[:, None, None])
         return rows
