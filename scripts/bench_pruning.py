@@ -21,7 +21,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # see scripts/benchmark.py
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from tsformer.data.panel import Panel
 from tsformer.evaluation.runner import make_forecaster
@@ -29,6 +28,7 @@ from tsformer.evaluation.suite import load_suite
 from tsformer.evaluation.tasks import Task, load_task
 from tsformer.forecasters.inspection import head_importance, held_out_windows, prune_heads
 from tsformer.models.inspection import attention_layers, mean_loss
+from tsformer.plotting.style import BLUE, ORANGE, SMALL, dress, new_figure
 
 
 def trained(task: Task, seed: int, max_steps: int | None) -> Any:
@@ -85,26 +85,22 @@ def describe(task: Task, forecaster: Any) -> dict[str, float]:
 
 def draw(table: pd.DataFrame, title: str, path: Path) -> None:
     """Write the picture: error against seconds, both relative to the unpruned network's."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained", dpi=130)
+    figure = new_figure(6.4, 4.0, dpi=130)
     axis = figure.subplots()
-    for more, colour, label in (
-        (False, "#D55E00", "pruned"),
-        (True, "#0072B2", "pruned, then trained on"),
-    ):
+    for more, colour, label in ((False, ORANGE, "pruned"), (True, BLUE, "pruned, then trained on")):
         rows = table[table["trained_on"] == more].sort_values("heads")
         axis.plot(rows["relative_seconds"], rows["relative_MSE"], "o-", color=colour, label=label)
         for row in rows.itertuples():
             place = (row.relative_seconds, row.relative_MSE)
             offset = (0, -14) if more else (0, 8)
-            axis.annotate(
-                f"{row.heads}", place, offset, textcoords="offset points", ha="center", fontsize=8
-            )
+            style: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
+            axis.annotate(f"{row.heads}", place, offset, ha="center", **style)
     axis.axhspan(0.98, 1.02, color="0.9", zorder=0, label="within 2 %")
     axis.set_xlabel("time of a forecast, relative (number of heads left beside each point)")
     axis.set_ylabel("test MSE, relative")
     axis.set_title(title, fontsize=10)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8)
+    dress(axis)
+    axis.legend(frameon=False, fontsize=SMALL)
     figure.savefig(path, metadata={"Software": None})
 
 

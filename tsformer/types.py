@@ -136,3 +136,23 @@ class Forecast:
         return Forecast(
             mean=self.mean, quantiles=self.quantiles[:, :, columns], levels=tuple(levels)
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionMap:
+    """What the tokens of one layer look at.
+
+    Attributes:
+        layer: its number, from 0.
+        name: what the network calls it.
+        weights: `[S, heads, N, N]`; `[:, :, i, j]` is how much token i takes from token j, the mean
+            over what the layer reads of a series: its variates, or its patches.
+        times: `[S, N]`, the last time of each token; None where tokens are no patches.
+        ids: `[S]`, the series.
+    """
+
+    layer: int
+    name: str
+    weights: np.ndarray
+    times: np.ndarray | None
+    ids: np.ndarray

@@ -1,4 +1,4 @@
-"""Pictures of forecasts: what was known, what came, median and 80 % interval."""
+"""Pictures of a task: what was known, what came, median and 80 % interval; validation losses."""
 
 from __future__ import annotations
 
@@ -8,40 +8,49 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-# Okabe & Ito's colours: told apart by colour-blind readers, and in print by their lightness
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_SHOWN_MODELS = 3
+from tsformer.plotting.lines import draw_cutoff, draw_fan, draw_known, draw_truth
+from tsformer.plotting.style import (
+    COLOURS,
+    LARGE,
+    MEDIUM,
+    SMALL,
+    TINY,
+    dress,
+    legend_below,
+    new_figure,
+)
+
+_LEVELS = (0.1, 0.5, 0.9)
 
 
 def draw_task(title: str, examples: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Write a picture: a row per model (three at most), a column per series.
+    """Write a picture: a row per model, a column per window, which every model has its own of.
 
     Args:
         title: above the picture.
         examples: model -> examples, as `tsformer.evaluation.runner` keeps them.
         path: of the PNG file.
     """
-    models = [*examples][-_SHOWN_MODELS:]
-    n_columns = max(len(examples[model]) for model in models)
-    figure = Figure(
-        figsize=(3.6 * n_columns + 0.4, 2.1 * len(models) + 0.7), layout="constrained", dpi=110
-    )
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(len(models), n_columns, squeeze=False, sharex="col", sharey="col")
-    for row, model in zip(axes, models, strict=True):
-        colour = _COLOURS[[*examples].index(model) % len(_COLOURS)]
-        for axis, example in zip(row, examples[model], strict=False):
-            draw_forecast(axis, example, colour)
-        row[0].set_ylabel(model)
-    for axis, example in zip(axes[0], examples[models[0]], strict=False):
-        axis.set_title(example["series"], fontsize=9)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=11)
+    n_columns = max(len(windows) for windows in examples.values())
+    figure = new_figure(3.6 * n_columns + 0.4, 2.2 * len(examples) + 0.7)
+    axes = figure.subplots(len(examples), n_columns, squeeze=False)
+    for number, (model, windows) in enumerate(examples.items()):
+        for axis, example in zip(axes[number], windows, strict=False):
+            draw_forecast(axis, example, COLOURS[number % len(COLOURS)])
+            axis.set_title(_window_title(example), fontsize=SMALL)
+        for axis in axes[number][len(windows) :]:
+            axis.axis("off")
+        axes[number][0].set_ylabel(model)
+    legend_below(figure, *axes[0, 0].get_legend_handles_labels())
+    figure.suptitle(title, fontsize=LARGE)
     figure.savefig(path, metadata={"Software": None})
+
+
+def _window_title(example: Mapping[str, Any]) -> str:
+    """Return the name of the series, with the error where it was kept."""
+    error = example.get("error")
+    return example["series"] if error is None else f"{example['series']}: error {error:.2g}"
 
 
 def draw_training(
@@ -54,36 +63,30 @@ def draw_training(
         curves: model -> seeds -> `(step, loss)` of each look at the held out windows.
         path: of the PNG file.
     """
-    figure = Figure(figsize=(3.6 * len(curves) + 0.4, 2.4), layout="constrained", dpi=110)
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.6 * len(curves) + 0.4, 2.4)
     axes = figure.subplots(1, len(curves), squeeze=False)[0]
     for axis, (model, seeds) in zip(axes, curves.items(), strict=True):
         for number, history in enumerate(seeds):
-            colour = _COLOURS[number % len(_COLOURS)]
+            colour = COLOURS[number % len(COLOURS)]
             steps, losses = np.array(history, dtype=float).T
             best = int(np.where(np.isfinite(losses), losses, np.inf).argmin())
             axis.plot(steps, losses, color=colour, linewidth=1.1)
             axis.plot(steps[best], losses[best], "o", color=colour, markersize=4)
-        axis.set_title(model, fontsize=9)
-        axis.set_xlabel("step", fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("validation loss", fontsize=8)
-    figure.suptitle(title, fontsize=11)
+        dress(axis, size=TINY)
+        axis.set_title(model, fontsize=MEDIUM)
+        axis.set_xlabel("step", fontsize=SMALL)
+    axes[0].set_ylabel("validation loss", fontsize=SMALL)
+    figure.suptitle(title, fontsize=LARGE)
     figure.savefig(path, metadata={"Software": None})
 
 
 def draw_forecast(axis: Axes, example: Mapping[str, Any], colour: str) -> None:
     """Draw history, truth, median and interval; the x axis counts steps from the cut-off."""
     past, truth = (np.array(example[name], dtype=float) for name in ("history", "truth"))
-    median, low, high = (np.array(example[k], dtype=float) for k in ("median", "low", "high"))
+    parts = [np.array(example[name], dtype=float) for name in ("low", "median", "high")]
     steps = np.arange(1, len(truth) + 1)
-    axis.plot(np.arange(1 - len(past), 1), past, color="0.35", linewidth=0.9, label="known")
-    axis.fill_between(
-        steps, low, high, color=colour, alpha=0.25, linewidth=0, label="80 % interval"
-    )
-    axis.plot(steps, truth, color="black", linewidth=1.0, label="truth")
-    axis.plot(steps, median, color=colour, linewidth=1.4, label="median")
-    axis.axvline(0.5, color="0.7", linewidth=0.7)
-    axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
+    draw_known(axis, np.arange(1 - len(past), 1), past)
+    draw_cutoff(axis, 0.5)
+    draw_fan(axis, steps, np.stack(parts, axis=1), _LEVELS, colour=colour)
+    draw_truth(axis, steps, truth)
+    dress(axis, size=TINY)

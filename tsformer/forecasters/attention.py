@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,26 +10,7 @@ import torch
 from tsformer.forecasters.inspection import attention_layers_of, own_patches, panel_of
 from tsformer.models import inspection
 from tsformer.nn.patching import patch_count
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionMap:
-    """What the tokens of one layer look at.
-
-    Attributes:
-        layer: its number, from 0.
-        name: what the network calls it.
-        weights: `[S, heads, N, N]`; `[:, :, i, j]` is how much token i takes from token j, the mean
-            over what the layer reads of a series: its variates, or its patches.
-        times: `[S, N]`, the last time of each token; None where tokens are no patches.
-        ids: `[S]`, the series.
-    """
-
-    layer: int
-    name: str
-    weights: np.ndarray
-    times: np.ndarray | None
-    ids: np.ndarray
+from tsformer.types import AttentionMap
 
 
 def attention_maps(forecaster: Any, df: Any = None) -> list[AttentionMap]:

@@ -29,6 +29,7 @@ class TokenizedSeries:
         ids: tokens of `text`.
         begins, ends: `[T]`, the tokens of each value are `ids[begins[t] : ends[t]]`; a token that
             holds parts of two values is among those of both.
+        spans: `[N, 2]`, where each token begins and ends in `text`, in bytes.
         scaler: what was done to the values first.
         largest_error: the greatest difference, over all values, to what the text decodes to.
         merged_digits: whether some token holds more than one digit.
@@ -39,6 +40,7 @@ class TokenizedSeries:
     ids: list[int]
     begins: np.ndarray
     ends: np.ndarray
+    spans: np.ndarray
     scaler: Scaler
     largest_error: float
     merged_digits: bool
@@ -140,6 +142,7 @@ def _tokenize(
     text = settings.value_separator.join(written) + closing
     ids = vocabulary.encode(text)
     begins, ends = align(vocabulary, ids, written, settings.value_separator, closing)
+    spans = vocabulary.spans(ids, text)
     decoded = scaler.inverse(settings.deserialize(text))
     errors = np.abs(decoded - values)[np.isfinite(values)]
     return TokenizedSeries(
@@ -148,9 +151,10 @@ def _tokenize(
         ids=ids,
         begins=begins,
         ends=ends,
+        spans=np.array(spans),
         scaler=scaler,
         largest_error=float(errors.max(initial=0.0)),
-        merged_digits=_merges_digits(vocabulary.spans(ids, text), written, settings),
+        merged_digits=_merges_digits(spans, written, settings),
     )
 
 

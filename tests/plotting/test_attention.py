@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tsformer.forecasters.attention import AttentionMap
-from tsformer.plotting import plot_attention, plot_patch_importance
+from tsformer.plotting import plot_attention
 
 HOURS = np.datetime64("2024-03-01T05:00:00", "us") + np.arange(6) * np.timedelta64(1, "h")
 
@@ -96,23 +96,3 @@ def test_layers_that_lost_heads_leave_room() -> None:
 def test_without_maps_there_is_nothing_to_show() -> None:
     with pytest.raises(ValueError, match="maps is empty"):
         plot_attention([])
-
-
-def test_patches_are_drawn_over_their_steps(tmp_path: Path) -> None:
-    importance = pd.DataFrame(
-        {
-            "patch": [0, 1, 2],
-            "first_step": [-7, -5, -3],
-            "last_step": [-4, -2, 0],
-            "importance": [0.1, -0.05, 0.7],
-        }
-    )
-    figure = plot_patch_importance(importance)
-    (axis,) = figure.axes
-    bars = [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in axis.patches]
-    assert bars == [(-7.5, 4, 0.1), (-5.5, 4, -0.05), (-3.5, 4, 0.7)]
-    colours = {bar.get_height() > 0: bar.get_facecolor() for bar in axis.patches}
-    assert colours[True] != colours[False]
-    assert axis.get_xlim() == (-7.5, 0.5)
-    figure.savefig(tmp_path / "patches.png")
-    assert (tmp_path / "patches.png").stat().st_size > 1000
