@@ -47,16 +47,15 @@ class Scores:
         self.season_length = season_length
         self._left = n_starred or 0  # windows that still count in the starred scores
         self.crps_levels = tuple(levels)
-        self.levels = tuple(sorted({*levels, 0.1, 0.5, 0.9}))  # that a forecast must have
+        self.levels = tuple(sorted({*levels, *LEVELS}))  # that a forecast must have
         self._evaluators: dict[str, Any] = {
             "MASE": MASE()(axis=None),
             "CRPS": MeanWeightedSumQuantileLoss(quantile_levels=list(levels))(axis=None),
             "ND": ND()(axis=None),
-            "below10": Coverage(q=0.1)(axis=None),
-            "below90": Coverage(q=0.9)(axis=None),
             "MSE": MSE(forecast_type="mean")(axis=None),
             "MAE": MAE(forecast_type="mean")(axis=None),
         }
+        self._below = {level: Coverage(q=level)(axis=None) for level in LEVELS}
         self._starred: dict[str, Any] = {}
         if n_starred:
             self._starred = {
@@ -66,8 +65,10 @@ class Scores:
         self._width, self._level = 0.0, 0.0
         self._nats, self._scored = 0.0, 0
 
-    def update(self, history: Panel, truth: np.ndarray, forecast: Forecast) -> None:
-        """Take in windows.
+    def update(self, history: Panel, truth: np.ndarray, forecast: Forecast) -> np.ndarray:
+        """Take in windows; return the error of each, `[W]`, of whose values MASE is the mean.
+
+        NaN where nothing is known of the truth, or the history has no seasonal difference.
 
         Args:
             history: one series per window.
@@ -82,6 +83,8 @@ class Scores:
         for name, evaluator in self._evaluators.items():
             chosen = {**data, "label": scaled, "seasonal_error": np.where(scale > 0, scale, 1)}
             evaluator.update(chosen if name == "MASE" else data)
+        for evaluator in self._below.values():
+            evaluator.update(data)
         if self._left:
             first = {"label": label[: self._left], "mean": forecast.mean[: self._left]}
             for evaluator in self._starred.values():
@@ -90,6 +93,8 @@ class Scores:
         width = forecast.quantile(0.9) - forecast.quantile(0.1)
         self._width += float(width[~label.mask].sum()) if label.mask.any() else float(width.sum())
         self._level += float(np.abs(label).sum())
+        errors = np.abs(scaled - forecast.quantile(0.5)).mean(axis=1)
+        return np.ma.filled(errors, np.nan) / np.where(scale > 0, scale, 1)[:, 0]
 
     def update_density(self, log_density: np.ndarray) -> None:
         """Take in log densities of what came, `[W, H]`, NaN for missing values."""
@@ -97,11 +102,16 @@ class Scores:
         self._nats -= float(log_density[known].sum())
         self._scored += int(known.sum())
 
+    def calibration(self) -> dict[float, float]:
+        """Return the share of values at or below each of the quantiles 0.1 … 0.9."""
+        return {level: float(evaluator.get()) for level, evaluator in self._below.items()}
+
     def result(self) -> dict[str, float]:
         """Return the scores."""
         values = {name: float(evaluator.get()) for name, evaluator in self._evaluators.items()}
         values |= {name: float(evaluator.get()) for name, evaluator in self._starred.items()}
-        values["coverage80"] = values.pop("below90") - values.pop("below10")
+        below = self.calibration()
+        values["coverage80"] = below[0.9] - below[0.1]
         values["width80"] = self._width / self._level
         if self._scored:
             values["NLL"] = self._nats / self._scored

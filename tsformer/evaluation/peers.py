@@ -36,6 +36,8 @@ class Fracast:
         except ImportError as error:
             raise ImportError("Fracast-0 needs its package: pip install fracast") from error
         self._model: Any = FracastModel.from_pretrained(weights="fp32")
+        parts = (self._model.core, self._model.head)
+        self.n_parameters = sum(p.numel() for part in parts for p in part.parameters())
 
     def fit_panel(self, panel: Panel, val_size: int | None = None) -> Self:
         """Return self: nothing is trained."""

@@ -15,22 +15,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
 import tsformer
 from tsformer.data.datasets import DatasetUnavailableError
-from tsformer.data.grid import as_python
 from tsformer.evaluation.baselines import StatisticalBaseline
+from tsformer.evaluation.environment import environment, n_parameters
+from tsformer.evaluation.examples import Examples
 from tsformer.evaluation.metrics import Scores, middle_levels
 from tsformer.evaluation.peers import PEERS
 from tsformer.evaluation.suite import ModelSpec, PretrainSpec, SuiteSpec, TaskSpec
-from tsformer.evaluation.tasks import Task, Windows, load_task
+from tsformer.evaluation.tasks import Task, load_task
 from tsformer.forecasters import FORECASTERS
-from tsformer.types import Forecast
 
 Record = dict[str, Any]
-_EXAMPLES = 4  # series per task whose forecast is kept for the pictures
 
 
 def run_suite(
@@ -76,6 +74,7 @@ def _run(
         "seed": seed,
         "fingerprint": _fingerprint(spec, model, seed),
         "version": tsformer.__version__,
+        "environment": environment(),
     }
     try:
         task = task or load_task(spec)
@@ -124,7 +123,7 @@ def evaluate(task: Task, forecaster: Any) -> Record:
     """Return scores, seconds, peak memory and examples of one forecaster on one task."""
     levels = middle_levels(task.spec.n_levels)
     scores = Scores(task.spec.season_length, levels, task.n_starred)
-    examples: list[Record] = []
+    examples = Examples()
     with peak_memory() as memory, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         began = time.perf_counter()
@@ -135,18 +134,20 @@ def evaluate(task: Task, forecaster: Any) -> Record:
             began_forecast = time.perf_counter()
             forecast = forecaster.predict_panel(windows.history, quantiles=scores.levels)
             seconds += time.perf_counter() - began_forecast
-            scores.update(windows.history.univariate(), windows.truth, forecast)
+            errors = scores.update(windows.history.univariate(), windows.truth, forecast)
+            examples.update(windows, forecast, errors)
             if task.spec.density and hasattr(forecaster, "log_density_panel"):
                 scores.update_density(forecaster.log_density_panel(windows.history, windows.truth))
-            examples = _examples(windows, forecast)
     training = getattr(getattr(forecaster, "fit_report_", None), "training", None)
     return {
         "scores": scores.result(),
+        "calibration": {f"{level:g}": below for level, below in scores.calibration().items()},
+        "n_parameters": n_parameters(forecaster),
         "training": training and asdict(training) | {"history": [*map(list, training.history)]},
         "fit_seconds": fitted - began,
         "predict_seconds": seconds,
         "peak_memory_mb": memory["peak"] / 2**20,
-        "examples": examples,
+        "examples": examples.result(),
     }
 
 
@@ -155,39 +156,6 @@ def _memory(task: Task, forecaster: Any) -> int | None:
     if task.spec.protocol != "ltsf":
         return None
     return max(getattr(forecaster, "context_length_", 0), 2 * task.spec.season_length)
-
-
-def _examples(windows: Windows, forecast: Forecast) -> list[Record]:
-    """Return the last windows of some series, evenly spread, as plain lists."""
-    rows = windows.history.univariate()
-    last = np.flatnonzero(~np.isin(np.arange(len(windows.series)), _superseded(windows.series)))
-    chosen = last[np.unique(np.linspace(0, len(last) - 1, _EXAMPLES).round().astype(int))]
-    horizon = windows.truth.shape[1]
-    return [
-        {
-            "series": str(as_python(windows.names[w])),
-            "history": _rounded(rows.series(w)[0, -4 * horizon :]),
-            "truth": _rounded(windows.truth[w]),
-            "median": _rounded(forecast.quantile(0.5)[w]),
-            "low": _rounded(forecast.quantile(0.1)[w]),
-            "high": _rounded(forecast.quantile(0.9)[w]),
-        }
-        for w in chosen
-    ]
-
-
-def _superseded(series: np.ndarray) -> np.ndarray:
-    """Return the windows after which their series has another one."""
-    seen, earlier = set(), []
-    for window in range(len(series) - 1, -1, -1):
-        if series[window] in seen:
-            earlier.append(window)
-        seen.add(series[window])
-    return np.array(earlier, dtype=np.int64)
-
-
-def _rounded(values: np.ndarray) -> list[float | None]:
-    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values]
 
 
 @contextmanager

@@ -20,8 +20,8 @@ def guessed_speed(model: TokenModel | TextModel) -> float:
     Two operations per parameter and token, at a tenth of the speed at which this machine
     multiplies large matrices.
     """
-    network = getattr(model, "gpt", None) or getattr(model, "model", None)
-    if not isinstance(network, torch.nn.Module):
+    n_parameters = count_parameters(model)
+    if n_parameters is None:
         return math.nan
     size, times = 1024, []
     matrix = torch.ones(size, size)
@@ -30,4 +30,12 @@ def guessed_speed(model: TokenModel | TextModel) -> float:
         matrix @ matrix
         times.append(perf_counter() - began)
     per_second = 2 * size**3 / min(times)
-    return _SHARE * per_second / (2 * sum(p.numel() for p in network.parameters()))
+    return _SHARE * per_second / (2 * n_parameters)
+
+
+def count_parameters(model: TokenModel | TextModel) -> int | None:
+    """Return the numbers in the network of a model; None where there is none in this process."""
+    network = getattr(model, "gpt", None) or getattr(model, "model", None)
+    if not isinstance(network, torch.nn.Module):
+        return None
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,135 @@
+"""The pictures of a report, as files that Markdown shows and a page takes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tsformer.evaluation.pictures import draw_task, draw_training
+from tsformer.evaluation.ranking import intervals
+from tsformer.evaluation.results import (
+    calibration_frame,
+    compare_all,
+    means,
+    relative,
+    relative_name,
+    seconds,
+    summary,
+)
+from tsformer.evaluation.suite import SuiteSpec, TaskSpec
+from tsformer.evaluation.summary_pictures import draw_calibration, draw_costs, draw_intervals
+from tsformer.evaluation.verdict import primary_metric
+
+_SHOWN = 3  # models whose forecasts are drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A picture on disk.
+
+    Attributes:
+        path: of the PNG file.
+        alt: what it shows, for those who cannot see it.
+        caption: below it.
+    """
+
+    path: Path
+    alt: str
+    caption: str = ""
+
+
+def draw_overview(
+    suite: SuiteSpec,
+    records: Sequence[Mapping[str, Any]],
+    results: pd.DataFrame,
+    folder: Path,
+) -> list[Drawn]:
+    """Draw scores with intervals, scores against costs, and calibration, of what there is."""
+    metric = primary_metric(suite)
+    compared = compare_all(suite, results, metric)
+    if compared.empty:
+        return []
+    label = f"{relative_name(metric)}, lower is better"
+    scores = means(compared, metric)
+    drawn = [Drawn(path=folder / "models.png", alt=f"Models by {metric}", caption=_INTERVALS)]
+    draw_intervals(intervals(compared, metric), label, drawn[0].path)
+    costs = {
+        "time": (seconds(suite, results), "seconds for all tasks, training included"),
+        "size": (summary(suite, results).get("parameters"), "parameters"),
+    }
+    for name, (cost, cost_label) in costs.items():
+        if cost is None or not (cost[scores.index.intersection(cost.index)] > 0).any():
+            continue
+        path = folder / f"{name}.png"
+        draw_costs(scores, cost, (cost_label, label), path)
+        drawn.append(Drawn(path=path, alt=f"{metric} against {cost_label}", caption=_COSTS[name]))
+    shares = calibration_frame(records)
+    if len(shares):
+        order = [model.name for model in suite.models if model.name in shares.index]
+        path = folder / "calibration.png"
+        draw_calibration(shares.loc[order], path)
+        drawn.append(Drawn(path=path, alt="Calibration of quantiles", caption=_CALIBRATION))
+    return drawn
+
+
+_INTERVALS = "Means over tasks; lines hold 95 % of the means when tasks are drawn again."
+_COSTS = {
+    "time": "Down and to the left is better; nothing is both better and faster than the grey line.",
+    "size": "Numbers in the network; models without one are not shown.",
+}
+_CALIBRATION = (
+    "How much more often values came below each quantile than they should, means over tasks. Above "
+    "0 at the left and below it at the right: intervals are too narrow."
+)
+
+
+def draw_tasks(
+    suite: SuiteSpec,
+    records: Sequence[Mapping[str, Any]],
+    results: pd.DataFrame,
+    folder: Path,
+) -> dict[str, list[Drawn]]:
+    """Draw forecasts and validation losses, by task; of models with seeds, those of the first."""
+    shown = _best_models(suite, results)
+    return {task.name: _draw_task(task, shown, suite, records, folder) for task in suite.tasks}
+
+
+def _best_models(suite: SuiteSpec, results: pd.DataFrame) -> list[str]:
+    """Return the models whose forecasts are drawn, best first; those that miss a task come last."""
+    metric = primary_metric(suite)
+    scores = means(relative(results, metric, suite.baseline), metric)
+    names = [model.name for model in suite.models]
+    order = scores.reindex(names).sort_values(kind="stable", na_position="last")
+    return [str(name) for name in order.index]
+
+
+def _draw_task(
+    task: TaskSpec,
+    models: Sequence[str],
+    suite: SuiteSpec,
+    records: Sequence[Mapping[str, Any]],
+    folder: Path,
+) -> list[Drawn]:
+    examples: dict[str, Any] = {}
+    curves: dict[str, list[Any]] = {}
+    for record in records:
+        if record["task"] == task.name and record["status"] == "done":
+            examples.setdefault(record["model"], record["examples"])
+            if history := (record.get("training") or {}).get("history"):
+                curves.setdefault(record["model"], []).append(history)
+    shown = [name for name in models if examples.get(name)][:_SHOWN]
+    name = "".join(letter if letter.isalnum() else "_" for letter in task.name)
+    drawn = []
+    if shown:
+        path = folder / f"{name}.png"
+        draw_task(task.name, {model: examples[model] for model in shown}, path)
+        drawn.append(Drawn(path=path, alt=f"Forecasts of {task.name}"))
+    if curves:
+        path = folder / f"{name}_training.png"
+        draw_training(task.name, curves, path)
+        drawn.append(Drawn(path=path, alt=f"Validation losses of {task.name}"))
+    return drawn
