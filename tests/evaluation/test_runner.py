@@ -128,7 +128,7 @@ def test_a_half_written_file_is_never_a_result(
     def fail(source: Any, target: Any) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(runner.os, "replace", fail)
+    monkeypatch.setattr("tsformer.files.os.replace", fail)
     with pytest.raises(OSError, match="no space left"):
         run_suite(make_suite(tasks=(OTHER,)), tmp_path)
     assert [*(tmp_path / "runs").glob("*.json")] == []

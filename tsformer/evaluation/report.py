@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ from tsformer.evaluation.report_markdown import report_text
 from tsformer.evaluation.report_pictures import draw_overview, draw_tasks
 from tsformer.evaluation.results import results_frame, summary
 from tsformer.evaluation.suite import SuiteSpec
+from tsformer.files import write_text, write_whole
 
 
 def screen_table(suite: SuiteSpec, results: pd.DataFrame) -> str:
@@ -41,16 +41,9 @@ def write_report(suite: SuiteSpec, records: Sequence[dict[str, Any]], folder: Pa
     results = results_frame(records)
     overview = draw_overview(suite, records, results, pictures)
     by_task = draw_tasks(suite, records, results, pictures)
-    _write(folder / "report.md", report_text(suite, records, results, overview, by_task))
-    _write(folder / "report.html", report_page(suite, records, results, overview, by_task))
-    _write(folder / "results.csv", results.to_csv(index=False))
+    write_text(folder / "report.md", report_text(suite, records, results, overview, by_task))
+    write_text(folder / "report.html", report_page(suite, records, results, overview, by_task))
+    write_text(folder / "results.csv", results.to_csv(index=False))
     if find_spec("pyarrow"):
-        results.to_parquet(folder / "results.parquet", index=False)
+        write_whole(folder / "results.parquet", results.to_parquet)
     return folder / "report.html"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write the whole file or nothing."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)

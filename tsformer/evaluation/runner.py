@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import time
 import traceback
@@ -26,6 +25,7 @@ from tsformer.evaluation.metrics import Scores, middle_levels
 from tsformer.evaluation.peers import PEERS
 from tsformer.evaluation.suite import ModelSpec, PretrainSpec, SuiteSpec, TaskSpec
 from tsformer.evaluation.tasks import Task, load_task
+from tsformer.files import write_text
 from tsformer.forecasters import FORECASTERS
 
 Record = dict[str, Any]
@@ -56,7 +56,7 @@ def run_suite(
             stored = _stored(path, _fingerprint(task_spec, model, seed))
             if stored is None:
                 record, task = _run(task_spec, task, model, seed)
-                _write(path, record)
+                write_text(path, json.dumps(record))
             else:
                 record = stored
             notify(f"{label}: {_summary(record)}{'' if stored is None else ' (stored)'}")
@@ -196,14 +196,6 @@ def _stored(path: Path, fingerprint: str) -> Record | None:
     record = json.loads(path.read_text(encoding="utf-8"))
     same = record.get("fingerprint") == fingerprint
     return record if same and record.get("status") == "done" else None
-
-
-def _write(path: Path, record: Record) -> None:
-    """Write the whole record or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.draft")
-    draft.write_text(json.dumps(record), encoding="utf-8")
-    os.replace(draft, path)
 
 
 def _summary(record: Record) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +14,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from tsformer.files import write_whole
 from tsformer.hardware import SetPrecision, check_precision
 from tsformer.models.zero_shot import TSFormer
 from tsformer.prior.windows import WindowDraw
@@ -194,9 +194,7 @@ class PriorFitting:
             "seconds": self.seconds,
             "series": self.series,
         }
-        draft = self.folder / f".{name}"
-        torch.save(state, draft)
-        os.replace(draft, self.folder / name)
+        write_whole(self.folder / name, lambda draft: torch.save(state, draft))
 
     def _resume(self) -> None:
         """Go on from the latest state; where that decays sooner than wanted, from the plateau."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tsformer.files import write_text
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,8 @@ class ResponseCache:
             request: with at least the `payload`.
             answer: as parsed.
         """
-        path = self.path(request)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.draft")
-        try:
-            text = json.dumps({"payload": request["payload"], "answer": answer})
-            draft.write_text(text, encoding="utf-8")
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+        stored = json.dumps({"payload": request["payload"], "answer": answer})
+        write_text(self.path(request), stored)
 
 
 def _canonical(value: Any) -> str:
