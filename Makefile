@@ -19,7 +19,7 @@ PINS := .ci/constraints.txt
 LOWEST := .ci/constraints-lowest.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-slow test-llm test-lowest coverage benchmark lint format wheel clean
+.PHONY: help test test-slow test-llm test-lowest coverage benchmark docs lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ coverage: $(VENV)/.stamp-dev ## Run the tests and measure how much of the packag
 benchmark: $(VENV)/.stamp-baselines ## Run the benchmark and write its report
 	$(BIN)/python scripts/benchmark.py $(CONFIG) $(ARGS)
 
+docs: $(VENV)/.stamp-docs ## Build the documentation into site/, its notebooks executed
+	$(BIN)/mkdocs build --strict
+
 lint: $(VENV)/.stamp-dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,7 +61,7 @@ wheel: $(VENV)/.stamp-build ## Build the source distribution, from it the wheel,
 	$(BIN)/python .ci/check_wheel.py $(DIST)
 
 clean: ## Remove the environments, caches and build results
-	rm -rf $(VENV) $(VENV)-lowest dist build .coverage htmlcov .hypothesis .*_cache *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest dist build site .coverage htmlcov .hypothesis .*_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments. A stamp is newer than what its step was built from.

@@ -12,7 +12,8 @@ import pytest
 import tsformer
 
 EXTRAS = {"accelerate", "fracast", "gguf", "httpx", "onnx", "optuna", "polars", "ray", "sktime"}
-EXTRAS |= {"statsforecast", "tenacity", "tokenizers", "transformers"}
+EXTRAS |= {"fev", "hierarchicalforecast", "statsforecast", "tenacity", "tokenizers", "transformers"}
+EXTRAS |= {"utilsforecast"}
 
 
 def modules_after(statement: str) -> set[str]:
