@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tsformer.data import dataset_info, list_datasets, load_dataset
     from tsformer.forecasters import (
+        BoxCoxTransform,
         ConformalForecaster,
+        Differencing,
         DLinearForecaster,
         ITransformerForecaster,
         LLMForecaster,
+        LogTransform,
         NLinearForecaster,
         PatchTSTForecaster,
         RecurrentForecaster,
         SeasonalNaiveForecaster,
         TrainedTSFormerForecaster,
+        TransformedForecaster,
         TSFormerForecaster,
         coverage_report,
         load,
@@ -29,16 +33,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "BoxCoxTransform": "tsformer.forecasters",
     "ConformalForecaster": "tsformer.forecasters",
     "DLinearForecaster": "tsformer.forecasters",
+    "Differencing": "tsformer.forecasters",
     "ITransformerForecaster": "tsformer.forecasters",
     "LLMForecaster": "tsformer.forecasters",
+    "LogTransform": "tsformer.forecasters",
     "NLinearForecaster": "tsformer.forecasters",
     "PatchTSTForecaster": "tsformer.forecasters",
     "RecurrentForecaster": "tsformer.forecasters",
     "SeasonalNaiveForecaster": "tsformer.forecasters",
     "TSFormerForecaster": "tsformer.forecasters",
     "TrainedTSFormerForecaster": "tsformer.forecasters",
+    "TransformedForecaster": "tsformer.forecasters",
     "coverage_report": "tsformer.forecasters",
     "load": "tsformer.forecasters",
     "dataset_info": "tsformer.data",
@@ -48,16 +56,20 @@ _HOME = {
 }
 
 __all__ = [
+    "BoxCoxTransform",
     "ConformalForecaster",
     "DLinearForecaster",
+    "Differencing",
     "ITransformerForecaster",
     "LLMForecaster",
+    "LogTransform",
     "NLinearForecaster",
     "PatchTSTForecaster",
     "RecurrentForecaster",
     "SeasonalNaiveForecaster",
     "TSFormerForecaster",
     "TrainedTSFormerForecaster",
+    "TransformedForecaster",
     "coverage_report",
     "dataset_info",
     "list_datasets",

@@ -118,7 +118,10 @@ def read_numbers(column: Any, name: str, where: Where) -> np.ndarray:
     if not pd.api.types.is_numeric_dtype(values.dtype):
         values = _numbers_from_objects(values, name, where)
     if pd.api.types.is_complex_dtype(values.dtype):
-        raise ValueError(f"column {name!r} holds complex numbers; forecast one part at a time")
+        raise ValueError(
+            f"Complex data not supported: column {name!r} holds complex numbers; forecast one part "
+            "at a time"
+        )
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     with np.errstate(invalid="ignore"):
         large = np.abs(numbers) > LARGEST

@@ -88,6 +88,11 @@ def read_panel(data: Any, schema: Schema) -> tuple[Panel, Layout]:
         return read_series(data, schema.freq)
     if isinstance(data, np.ndarray):
         return read_array(data, schema.freq)
+    if hasattr(data, "tocsr"):
+        raise TypeError(
+            f"data of type {type(data).__name__} are sparse, and zeros are values of a series like "
+            "any other; pass data.toarray()"
+        )
     if isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping):
         return read_entries(data, schema.freq)
     raise TypeError(

@@ -10,7 +10,9 @@ from tsformer.forecasters.patchtst import PatchTSTForecaster
 from tsformer.forecasters.persistence import load
 from tsformer.forecasters.recurrent import RecurrentForecaster
 from tsformer.forecasters.seasonal_naive import SeasonalNaiveForecaster
+from tsformer.forecasters.target_transforms import BoxCoxTransform, Differencing, LogTransform
 from tsformer.forecasters.trained_tsformer import TrainedTSFormerForecaster
+from tsformer.forecasters.transformed import TransformedForecaster
 from tsformer.forecasters.tsformer import TSFormerForecaster
 
 FORECASTERS = {
@@ -26,22 +28,31 @@ FORECASTERS = {
         SeasonalNaiveForecaster,
         TSFormerForecaster,
         TrainedTSFormerForecaster,
+        TransformedForecaster,
     )
+}
+TRANSFORMS = {
+    transform.__name__: transform for transform in (BoxCoxTransform, Differencing, LogTransform)
 }
 
 __all__ = [
     "FORECASTERS",
+    "TRANSFORMS",
+    "BoxCoxTransform",
     "ConformalForecaster",
     "DLinearForecaster",
+    "Differencing",
     "Forecaster",
     "ITransformerForecaster",
     "LLMForecaster",
+    "LogTransform",
     "NLinearForecaster",
     "PatchTSTForecaster",
     "RecurrentForecaster",
     "SeasonalNaiveForecaster",
     "TSFormerForecaster",
     "TrainedTSFormerForecaster",
+    "TransformedForecaster",
     "coverage_report",
     "load",
 ]

@@ -14,7 +14,6 @@ from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.future import read_future
@@ -29,6 +28,7 @@ from tsformer.forecasters.checks import (
     positive_integer,
     quantile_levels,
     refuse_all_missing,
+    refuse_unfitted,
 )
 from tsformer.forecasters.fallback import (
     PooledValues,
@@ -39,6 +39,7 @@ from tsformer.forecasters.fallback import (
 from tsformer.forecasters.history import read_like, read_training, take_in
 from tsformer.forecasters.parameters import SharedParameters
 from tsformer.forecasters.persistence import save_forecaster
+from tsformer.forecasters.pictures import plot as plot_forecasts
 from tsformer.forecasters.score import naive_errors, score_panel
 from tsformer.forecasters.search_spaces import Range
 from tsformer.forecasters.tuning import tune as tune_forecaster
@@ -130,7 +131,7 @@ class Forecaster(SharedParameters, ABC):
 
         What `predict` does, without frames.
         """
-        check_is_fitted(self)
+        refuse_unfitted(self)
         steps = positive_integer("horizon", self.horizon if horizon is None else horizon)
         levels = quantile_levels(self.quantiles if quantiles is None else quantiles)
         return forecast_all(self, self.panel_ if panel is None else panel, steps, levels)
@@ -222,7 +223,7 @@ class Forecaster(SharedParameters, ABC):
         """
         self._check_parameters()
         if refit is None:
-            check_is_fitted(self)
+            refuse_unfitted(self)
         step_size = self.horizon if step_size is None else step_size
         backtest = Backtest(n_windows=n_windows, step_size=step_size, refit=refit)
         if refit is None:  # on the grid and with the categories that it knows
@@ -241,13 +242,13 @@ class Forecaster(SharedParameters, ABC):
         errors are scaled by those of the seasonal naive forecast over all that `fit` saw, the
         season being that of the calendar, whatever `season_length`.
         """
-        check_is_fitted(self)
+        refuse_unfitted(self)
         return score_panel(self, read_like(df, self._known_schema, self.panel_.freq)[0])
 
     @known_words
     def update(self, df: Any) -> Self:
         """Take in newer rows of fitted series, or new series, without learning; return self."""
-        check_is_fitted(self)
+        refuse_unfitted(self)
         new = read_like(df, self._known_schema, self.panel_.freq)
         panel, layout = take_in(self.panel_, self.layout_, *new)
         self.update_panel(panel)
@@ -264,10 +265,11 @@ class Forecaster(SharedParameters, ABC):
 
         The folder is written whole or not at all; an earlier save in it is replaced.
         """
-        check_is_fitted(self)
+        refuse_unfitted(self)
         save_forecaster(self, folder)
 
-    tune = tune_forecaster  # as a method, with the same parameters
+    tune = tune_forecaster  # as methods, with the same parameters
+    plot = plot_forecasts
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "panel_")
@@ -278,7 +280,7 @@ class Forecaster(SharedParameters, ABC):
         Raises:
             NotFittedError: before `fit`.
         """
-        check_is_fitted(self)
+        refuse_unfitted(self)
         return self
 
     def _context(self, df: Any, static_df: Any = None) -> tuple[Panel, Layout]:

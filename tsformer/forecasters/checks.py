@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.grid import as_python
 from tsformer.data.panel import Panel
@@ -28,6 +29,14 @@ class FitReport:
     n_values: int
     remarks: dict[str, list[Any]] = field(default_factory=dict)
     training: TrainingReport | None = None
+
+
+def refuse_unfitted(forecaster: Any) -> None:
+    """Raise scikit-learn's NotFittedError for a forecaster that was not fitted.
+
+    Those whose tags say that they forecast without `fit` included, which scikit-learn lets pass.
+    """
+    check_is_fitted(forecaster, "panel_")
 
 
 def positive_integer(name: str, value: Any) -> int:

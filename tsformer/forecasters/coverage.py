@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.joining import concatenate
 from tsformer.forecasters.base import Forecaster
-from tsformer.forecasters.checks import quantile_levels
+from tsformer.forecasters.checks import quantile_levels, refuse_unfitted
 from tsformer.forecasters.fallback import forecast_all
 from tsformer.forecasters.score import split_last
 
@@ -122,7 +121,7 @@ def _last_horizon(
     forecaster: Forecaster, df: Any, levels: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the last horizon of the data, `[n, H]`, and the quantiles of its forecast."""
-    check_is_fitted(forecaster)
+    refuse_unfitted(forecaster)
     if df is None:
         raise ValueError("df is None; a forecaster needs data whose last horizon it can forecast")
     panel = concatenate(forecaster.panel_, forecaster._context(df)[0])

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.panel import Panel
 from tsformer.forecasters.answers import variate_column, variate_rows
+from tsformer.forecasters.checks import refuse_unfitted
 from tsformer.forecasters.history import read_like
 from tsformer.forecasters.score import split_last
 from tsformer.forecasters.words import known_words
@@ -51,7 +51,7 @@ class ScoresDensity(ABC):
         last horizon in `df` is what the forecaster knew.
         """
         forecaster: Forecaster = self
-        check_is_fitted(forecaster)
+        refuse_unfitted(forecaster)
         panel, layout = read_like(df, forecaster._known_schema, forecaster.panel_.freq)
         history, truth = split_last(panel, forecaster.horizon)
         density = self.log_density_panel(history, truth)

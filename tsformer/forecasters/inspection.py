@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.panel import Panel
 from tsformer.data.windows import EpochWindows
-from tsformer.forecasters.checks import positive_integer
+from tsformer.forecasters.checks import positive_integer, refuse_unfitted
 from tsformer.forecasters.defaults import default_patches, held_out_sizes
 from tsformer.models import inspection
 from tsformer.nn.attention import SelfAttention
@@ -158,7 +157,7 @@ def network_of(forecaster: Any) -> Any:
         NotFittedError: before `fit`.
         ValueError: for a forecaster without one.
     """
-    check_is_fitted(forecaster)
+    refuse_unfitted(forecaster)
     if not hasattr(forecaster, "model_"):
         raise ValueError(f"{type(forecaster).__name__} has no network to look into")
     return forecaster.model_

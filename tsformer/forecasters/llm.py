@@ -123,6 +123,11 @@ class LLMForecaster(ScoresDensity, Forecaster):
             return super()._fitted(df)
         return clone(self).fit(df)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
+
     def __sklearn_clone__(self) -> Self:
         """Return an unfitted copy; a model that was given as an object is not copied."""
         return type(self)(**self.get_params(deep=False))

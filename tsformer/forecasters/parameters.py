@@ -44,6 +44,11 @@ class SharedParameters(BaseEstimator):
         refuse_unknown(cls.__name__, kwargs, [field.name for field in fields(cls)])
         return super().__new__(cls)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True  # a missing value
+        return tags
+
     def _check_parameters(self) -> None:
         positive_integer("horizon", self.horizon)
         quantile_levels(self.quantiles)

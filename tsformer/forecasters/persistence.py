@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from sklearn.base import BaseEstimator
 
 from tsformer.data.calendar import MICROSECONDS, Frequency
 from tsformer.data.layout import Layout
@@ -25,13 +24,17 @@ from tsformer.forecasters.saved_covariates import (
     covariates_to_json,
     read_covariates,
 )
+from tsformer.forecasters.saved_parameters import (
+    made_from_json,
+    parameters_to_json,
+    plain_value,
+)
 
 if TYPE_CHECKING:
     from tsformer.forecasters.base import Forecaster
 
 CONFIG, TENSORS = "config.json", "model.safetensors"
 _FORMAT = 2
-_CLASS = "forecaster class"
 
 
 def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None:
@@ -49,7 +52,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
     config = {
         "format": _FORMAT,
         "class": type(forecaster).__name__,
-        "parameters": _parameters_to_json(forecaster),
+        "parameters": parameters_to_json(forecaster),
         "state": {**state, "season_length_": forecaster.season_length_},
         "covariates": covariates_to_json(panel),
         "freq": asdict(panel.freq),
@@ -74,7 +77,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
     try:
         save_file(everything, draft / TENSORS)
         config["sha256"] = _digest(draft / TENSORS)
-        text = json.dumps(config, indent=2, default=_refuse_json)
+        text = json.dumps(config, indent=2, default=plain_value)
         (draft / CONFIG).write_text(text + "\n", encoding="utf-8")
         (draft / TENSORS).chmod(0o644)  # safetensors lets nobody else read
         draft.chmod(0o755)
@@ -108,7 +111,7 @@ def load(folder: str | PathLike[str]) -> Any:
     if config["sha256"] != _digest(source / TENSORS):
         raise ValueError(f"{source / TENSORS} is damaged, or of another save than {CONFIG}")
     tensors = load_file(source / TENSORS)
-    forecaster = _unfitted(config["class"], config["parameters"])
+    forecaster = made_from_json(config["class"], config["parameters"])
     starts = tensors["panel.starts"].numpy()
     forecaster.panel_ = Panel(
         values=tensors["panel.values"].numpy(),
@@ -129,30 +132,6 @@ def load(folder: str | PathLike[str]) -> Any:
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     forecaster._restore(config["state"], weights)
     return forecaster
-
-
-def _parameters_to_json(forecaster: Any) -> dict[str, Any]:
-    """Return the parameters; a forecaster among them by its class and its own."""
-    return {
-        name: {_CLASS: type(value).__name__, "parameters": _parameters_to_json(value)}
-        if isinstance(value, BaseEstimator)
-        else value
-        for name, value in forecaster.get_params(deep=False).items()
-    }
-
-
-def _unfitted(kind: str, parameters: dict[str, Any]) -> Any:
-    """Return the forecaster that `_parameters_to_json` described."""
-    from tsformer.forecasters import FORECASTERS
-
-    read: dict[str, Any] = {}
-    for name, value in parameters.items():
-        if isinstance(value, dict) and _CLASS in value:
-            read[name] = _unfitted(value[_CLASS], value["parameters"])
-        else:
-            read[name] = tuple(value) if isinstance(value, list) else value
-    made: Any = FORECASTERS[kind]
-    return made(**read)
 
 
 def _refuse_foreign(target: Path) -> None:
@@ -193,18 +172,6 @@ def _read_config(source: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{source / CONFIG} is damaged: {error}") from error
     return config if isinstance(config, dict) else {}
-
-
-def _refuse_json(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    raise ValueError(f"parameter value {value!r} cannot be saved; use numbers, text or lists")
 
 
 def _plain_ids(ids: np.ndarray) -> list[Any]:

@@ -105,6 +105,11 @@ class TSFormerForecaster(Forecaster):
         model = self.model_ if hasattr(self, "model_") else _pretrained(self.weights)
         write_weights(path, model.state_dict(), _KIND, asdict(model.config))
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = bool(self.finetune_steps)
+        return tags
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.context_length is not None:

@@ -79,13 +79,22 @@ class WrappingForecaster(Forecaster):
         """Return a fitted copy of the forecaster inside."""
         return clone(self.forecaster).fit_panel(panel, val_size)
 
+    def _inside(self, panel: Panel) -> Panel:
+        """Return a panel as the forecaster inside sees it."""
+        return panel
+
+    def _handed_down(self) -> dict[str, Any]:
+        """Return what the forecaster inside is told when it is restored."""
+        names = ("pooled_", "naive_errors_", "season_length_")
+        return {name: getattr(self, name) for name in names} | {"panel_": self._inside(self.panel_)}
+
     def _search_space(self, panel: Panel) -> dict[str, Range]:
         inside = self.forecaster._search_space(panel)
         return {f"forecaster__{name}": values for name, values in inside.items()}
 
     def update_panel(self, panel: Panel) -> Self:
         """Go on with a panel that continues the fitted one, inside, too; return self."""
-        self.forecaster_.update_panel(panel)
+        self.forecaster_.update_panel(self._inside(panel))
         return super().update_panel(panel)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -94,11 +103,12 @@ class WrappingForecaster(Forecaster):
 
     def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         self.forecaster_ = clone(self.forecaster)
-        for name in ("panel_", "pooled_", "naive_errors_", "season_length_"):
-            setattr(self.forecaster_, name, getattr(self, name))
+        known = self._handed_down()
+        for name, value in known.items():
+            setattr(self.forecaster_, name, value)
         inside = {k.removeprefix(_INSIDE): v for k, v in tensors.items() if k.startswith(_INSIDE)}
         self.forecaster_._restore(state["forecaster_"], inside)
-        self.forecaster_.panel_ = self.panel_.tail(self.forecaster_._memory)
+        self.forecaster_.panel_ = known["panel_"].tail(self.forecaster_._memory)
 
 
 for _name in _SHARED:

@@ -1,0 +1,94 @@
+"""Parameters as JSON: estimators among them by class and parameters, functions of NumPy by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+_CLASS, _FUNCTION = "forecaster class", "numpy function"
+_OF_SKLEARN = {
+    "FunctionTransformer": "sklearn.preprocessing",
+    "MaxAbsScaler": "sklearn.preprocessing",
+    "MinMaxScaler": "sklearn.preprocessing",
+    "Pipeline": "sklearn.pipeline",
+    "PowerTransformer": "sklearn.preprocessing",
+    "QuantileTransformer": "sklearn.preprocessing",
+    "RobustScaler": "sklearn.preprocessing",
+    "StandardScaler": "sklearn.preprocessing",
+}
+
+
+def parameters_to_json(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of an estimator.
+
+    Raises:
+        ValueError: for an estimator among them that could not be made again from them.
+    """
+    parameters = estimator.get_params(deep=False)
+    return {name: _to_json(value) for name, value in parameters.items()}
+
+
+def made_from_json(kind: str, parameters: Mapping[str, Any]) -> Any:
+    """Return the unfitted estimator of a class that has these parameters."""
+    read = {name: _from_json(value) for name, value in parameters.items()}
+    if "steps" in read:
+        read["steps"] = list(read["steps"])  # a Pipeline's; elsewhere sequences are tuples
+    return _class(kind)(**read)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, BaseEstimator):
+        kind = type(value).__name__
+        if _class(kind) is not type(value):
+            raise ValueError(
+                f"{value!r} cannot be saved: it is none of the estimators that load() knows; "
+                f"beside forecasters and their transforms these are {', '.join(_OF_SKLEARN)}"
+            )
+        return {_CLASS: kind, "parameters": parameters_to_json(value)}
+    if isinstance(value, np.ufunc):
+        return {_FUNCTION: value.__name__}
+    return [_to_json(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict) and _CLASS in value:
+        return made_from_json(value[_CLASS], value["parameters"])
+    if isinstance(value, dict) and _FUNCTION in value:
+        function = getattr(np, value[_FUNCTION], None)
+        if not isinstance(function, np.ufunc):
+            raise ValueError(f"{value[_FUNCTION]!r} is no function of values that NumPy has")
+        return function
+    return tuple(_from_json(part) for part in value) if isinstance(value, list) else value
+
+
+def _class(kind: str) -> Any:
+    """Return the class of this name that a save may hold, None for another."""
+    from tsformer.forecasters import FORECASTERS, TRANSFORMS
+
+    known: dict[str, Any] = {**FORECASTERS, **TRANSFORMS}
+    if kind in _OF_SKLEARN:
+        return getattr(importlib.import_module(_OF_SKLEARN[kind]), kind)
+    return known.get(kind)
+
+
+def plain_value(value: Any) -> Any:
+    """Return what JSON can hold in the place of a value that it cannot, for `json.dumps`.
+
+    Raises:
+        ValueError: where there is nothing.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise ValueError(f"parameter value {value!r} cannot be saved; use numbers, text or lists")
