@@ -1,0 +1,1 @@
+"""Bridges to other forecasting libraries: their data, conventions and benchmarks."""
