@@ -34,14 +34,14 @@ def test_benchmark_writes_a_report_and_goes_on_where_it_stopped(tmp_path: Path) 
     (tmp_path / "tiny.yaml").write_text(SUITE)
     first = run("benchmark.py", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out"))
     assert first.returncode == 0, first.stderr
-    assert "(stored)" not in first.stdout
+    assert "(stored)" not in first.stderr
     assert "relative MASE" in first.stdout
     folder = tmp_path / "out" / "tiny"
     assert (folder / "report.md").is_file()
     assert (folder / "results.csv").is_file()
     assert (folder / "pictures" / "air.png").is_file()
     second = run("benchmark.py", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out"))
-    assert second.stdout.count("(stored)") == 2
+    assert second.stderr.count("(stored)") == 2
     shutil.rmtree(folder)
 
 
@@ -50,8 +50,8 @@ def test_benchmark_says_so_when_a_model_failed(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(broken)
     result = run("benchmark.py", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out"))
     assert result.returncode == 1
-    assert "patch_length=10000 is longer than context_length" in result.stdout
-    assert "SeasonalNaive: MASE" in result.stdout
+    assert "patch_length=10000 is longer than context_length" in result.stderr
+    assert "SeasonalNaive: MASE" in result.stderr
 
 
 @pytest.mark.parametrize(

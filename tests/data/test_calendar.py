@@ -142,6 +142,26 @@ def test_when_time_is_integer_then_no_season() -> None:
     assert Frequency(unit="integer", step=1).season_length == 1
 
 
+@pytest.mark.parametrize(
+    ("aliases", "horizon"),
+    [
+        ("250ms s 30s", 60),
+        ("min 15min h 6h", 48),
+        ("D 2D B", 30),
+        ("W-SUN 2W-THU 5B", 8),
+        ("MS ME BMS 2MS", 12),
+        ("QS QE-NOV 2QS", 8),
+        ("YS YE-JUN 2YS", 6),
+    ],
+)
+def test_when_nobody_said_how_far_then_as_gift_eval_and_m4_do(aliases: str, horizon: int) -> None:
+    assert {parse_frequency(alias).usual_horizon for alias in aliases.split()} == {horizon}
+
+
+def test_when_time_is_integer_then_a_dozen_steps_whatever_their_size() -> None:
+    assert {Frequency(unit="integer", step=step).usual_horizon for step in (1, 1000)} == {12}
+
+
 @pytest.mark.parametrize("alias", ["fortnight", "", "MSX", "W-FOO", "D-MON"])
 def test_when_alias_unknown_then_error_names_it_and_gives_examples(alias: str) -> None:
     with pytest.raises(ValueError, match=f"freq='{alias}' is not a pandas frequency; use one such"):

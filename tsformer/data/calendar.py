@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 MICROSECONDS = "datetime64[us]"
-_DAY = 86_400_000_000  # microseconds
+_DAY, _MINUTE = 86_400_000_000, 60_000_000  # microseconds
 
 Unit = Literal["integer", "fixed", "business", "month"]
 DayRule = Literal["same", "end", "business start", "business end"]
@@ -54,6 +54,24 @@ class Frequency:
         if self.unit == "integer":
             return 1
         return _fixed_season(self.step)
+
+    @property
+    def usual_horizon(self) -> int:
+        """Steps that are usually forecast, where nobody said how many.
+
+        48 below a day (60 below a minute), 30 days, 8 weeks, 12 months: the short horizons of
+        GIFT-Eval (Aksu et al. 2024); 8 quarters and 6 years: those of the M4 competition
+        (Makridakis et al. 2020). 12 steps of integer time, which says nothing of itself.
+        """
+        if self.unit == "integer":
+            return 12
+        if self.unit == "month":
+            return 12 if self.step < 3 else 8 if self.step < 12 else 6
+        if self.unit == "business":
+            return 30 if self.step < 5 else 8
+        if self.step < _MINUTE:
+            return 60
+        return 48 if self.step < _DAY else 30 if self.step < 7 * _DAY else 8
 
     def index(self, start: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return each time's step number from its series' start, and True where it is on a step.
@@ -177,8 +195,7 @@ def _fixed_season(step: int) -> int:
         return 7
     if step >= _DAY:
         return 1
-    minute = 60_000_000
-    span = _DAY if step >= minute else 60 * minute  # below a minute, the hour
+    span = _DAY if step >= _MINUTE else 60 * _MINUTE  # below a minute, the hour
     return span // step if span % step == 0 else 1
 
 
@@ -190,6 +207,6 @@ def fixed_alias(step: int, anchor: np.datetime64 | None = None) -> str:
     if anchor is not None and step % (7 * _DAY) == 0:
         weeks = "" if step == 7 * _DAY else str(step // (7 * _DAY))
         return f"{weeks}W-{pd.Timestamp(anchor).day_name()[:3].upper()}"
-    sizes = {"D": _DAY, "h": 3_600_000_000, "min": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
+    sizes = {"D": _DAY, "h": 3_600_000_000, "min": _MINUTE, "s": 1_000_000, "ms": 1000, "us": 1}
     unit, size = next((unit, size) for unit, size in sizes.items() if step % size == 0)
     return unit if step == size else f"{step // size}{unit}"
