@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(__file__).parents[1] / ".h
 
 import hypothesis
 import jaxtyping
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -151,3 +154,53 @@ def serve() -> Iterator[Serve]:
     yield start
     for server in servers:
         server.close()
+
+
+ENDPOINT = "http://localhost:8080/v1"  # as our pages call a server
+
+
+def completions(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the last values that were shown, again."""
+    values = payload["prompt"].split(":")[-1].strip().rstrip(",").split(", ")[-12:]
+    text = "".join(f" {value}," for value in values)
+    choices = [{"text": text, "index": k} for k in range(payload.get("n", 1))]
+    return {"model": payload["model"], "choices": choices}
+
+
+@pytest.fixture
+def run_snippet(
+    serve: Serve, working_directory: Path
+) -> Iterator[Callable[[str, dict[str, Any], str], None]]:
+    """Yield a function that runs a block of code from a page, with the names of those before it.
+
+    The server that the code names answers, and what the code writes is removed in the end.
+    """
+
+    def run(code: str, names: dict[str, Any], page: str) -> None:
+        if ENDPOINT in code:
+            code = code.replace(ENDPOINT, serve(completions).url)
+        exec(compile(code, page, "exec"), names)
+
+    yield run
+    for left in working_directory.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+@pytest.fixture(scope="session")
+def make_frame() -> Callable[..., Any]:
+    """Return a function that makes a long frame of random walks; the same call, the same frame."""
+
+    def make(
+        ids: Sequence[Any] = ("b", "a"), length: int = 40, freq: str = "D", zone: str | None = None
+    ) -> pd.DataFrame:
+        values = np.random.default_rng(0).normal(size=(len(ids), length)).cumsum(axis=1)
+        times = pd.date_range("2024-01-01", periods=length, freq=freq, tz=zone)
+        return pd.DataFrame(
+            {
+                "unique_id": np.repeat(list(ids), length),
+                "ds": np.concatenate([times] * len(ids)) if zone is None else [*times] * len(ids),
+                "y": values.reshape(-1),
+            }
+        )
+
+    return make

@@ -8,8 +8,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from tsformer.data.answers import bands, quantile_columns, read_history, read_windows
 from tsformer.forecasters import SeasonalNaiveForecaster
-from tsformer.plotting.answers import bands, read_history, read_windows
 
 Make = Callable[..., Any]
 
@@ -141,3 +141,8 @@ def test_clocks_have_to_be_the_same(make_frame: Make) -> None:
     _, layout = read_history(df.assign(ds=df["ds"].dt.tz_localize("Asia/Tokyo")), forecast)
     with pytest.raises(ValueError, match="times of forecast have the time zone None, those of df"):
         read_windows(forecast, layout)
+
+
+def test_quantile_columns_are_numbers_between_0_and_1() -> None:
+    frame = pd.DataFrame(columns=["mean", "0.1", "0.975", "1e-05", "1", "2024", "x0.5", "0"])
+    assert quantile_columns(frame) == {"0.1": 0.1, "0.975": 0.975, "1e-05": 1e-05}

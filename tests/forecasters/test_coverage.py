@@ -166,5 +166,5 @@ def test_a_forecast_without_the_truth_is_refused(make_naive: Make, make_frame: M
         coverage_report(forecaster)
     with pytest.raises(NotFittedError):
         coverage_report(make_naive(), df)
-    with pytest.raises(TypeError, match="int is neither a fitted forecaster nor a frame"):
+    with pytest.raises(TypeError, match="forecast is of type int; pass the frame"):
         coverage_report(3)

@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot
 
 from tsformer.forecasters import SeasonalNaiveForecaster, coverage_report
-from tsformer.interop.nixtla import from_nixtla, nixtla_columns, quantile_columns
+from tsformer.interop.nixtla import from_nixtla, nixtla_columns
 
 HORIZON, SEASON = 4, 4
 KEYS = ["unique_id", "ds", "cutoff", "y"]
@@ -221,8 +221,3 @@ def test_model_that_cannot_be_told_is_asked_for(windows: pd.DataFrame) -> None:
         from_nixtla(both)
     with pytest.raises(ValueError, match="name='Three' is not a column"):
         from_nixtla(both, "Three")
-
-
-def test_quantile_columns_are_numbers_between_0_and_1() -> None:
-    frame = pd.DataFrame(columns=["mean", "0.1", "0.975", "1e-05", "1", "2024", "x0.5", "0"])
-    assert quantile_columns(frame) == {"0.1": 0.1, "0.975": 0.975, "1e-05": 1e-05}

@@ -1,39 +1,15 @@
-"""Small series with forecasts of known quantiles, and what is drawn of them."""
+"""What is drawn on a figure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-
-Make = Callable[..., Any]
-
-
-@pytest.fixture(scope="session")
-def make_frame() -> Make:
-    """Return a function that makes a long frame of random walks; the same call, the same frame."""
-
-    def make(
-        ids: Sequence[Any] = ("b", "a"), length: int = 40, freq: str = "D", zone: str | None = None
-    ) -> pd.DataFrame:
-        values = np.random.default_rng(0).normal(size=(len(ids), length)).cumsum(axis=1)
-        times = pd.date_range("2024-01-01", periods=length, freq=freq, tz=zone)
-        return pd.DataFrame(
-            {
-                "unique_id": np.repeat(list(ids), length),
-                "ds": np.concatenate([times] * len(ids)) if zone is None else [*times] * len(ids),
-                "y": values.reshape(-1),
-            }
-        )
-
-    return make
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from tsformer.data.grid import as_python
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
 
+_A_LEVEL = re.compile(r"\d*\.?\d+(e-\d+)?")
 _ANSWERS = ("cutoff", "variate", "mean")  # the first of them ends the columns of ids and times
 
 
@@ -63,12 +65,12 @@ def read_windows(frame: Any, layout: Layout | None = None, name: str = "forecast
     """
     table = as_pandas(frame, name)
     keys = key_columns(table, name)
-    times = _times(_time_column(table, keys), keys[-1] if keys else "index", layout, name)
+    times = _times(time_column(table, keys), keys[-1] if keys else "index", layout, name)
     rows: dict[str, Any] = {"id": table[keys[0]].to_numpy() if _has_ids(table, keys) else None}
     rows["variate"] = table["variate"].to_numpy() if "variate" in table else None
     has_cutoff = "cutoff" in table
     rows["cutoff"] = _times(table["cutoff"], "cutoff", layout, name) if has_cutoff else None
-    quantiles = quantile_columns(table)
+    quantiles = {level: column for column, level in quantile_columns(table).items()}
     values = table[[*quantiles.values()]].to_numpy(dtype=float)
     mean = table["mean"].to_numpy(dtype=float)
     truth = table[truth_column(table)].to_numpy(dtype=float) if has_cutoff else None
@@ -152,16 +154,22 @@ def key_columns(table: pd.DataFrame, name: str) -> list[str]:
     return keys
 
 
-def quantile_columns(table: pd.DataFrame) -> dict[float, Any]:
-    """Return the columns that are named after levels, by level, ascending."""
-    named = {str(name): name for name in table.columns}
-    found = {float(text): name for text, name in named.items() if _is_level(text)}
-    return dict(sorted(found.items()))
+def quantile_columns(table: Any) -> dict[str, float]:
+    """Return the columns of a frame, pandas or polars, that are quantiles, by ascending level."""
+    named = (str(name) for name in table.columns)
+    found = {name: float(name) for name in named if _A_LEVEL.fullmatch(name)}
+    between = {name: level for name, level in found.items() if 0 < level < 1}
+    return dict(sorted(between.items(), key=lambda item: item[1]))
 
 
 def truth_column(table: pd.DataFrame) -> Any:
     """Return the column of what came, which stands before the mean."""
     return table.columns[list(table.columns).index("mean") - 1]
+
+
+def time_column(table: pd.DataFrame, keys: Sequence[str]) -> Any:
+    """Return the times: the index where it holds some, or where there are no keys."""
+    return table.index if _has_times_as_index(table) or not keys else table[keys[-1]]
 
 
 def bands(levels: Sequence[float]) -> list[tuple[int, int, float]]:
@@ -190,20 +198,12 @@ def by_model(frames: Any, name: str) -> dict[str, Any]:
     return {str(model): frame for model, frame in frames.items()}
 
 
-def _is_level(text: str) -> bool:
-    return text.replace(".", "", 1).isdecimal() and 0 < float(text) < 1
-
-
 def _has_ids(table: pd.DataFrame, keys: Sequence[str]) -> bool:
     return len(keys) == 2 or (len(keys) == 1 and _has_times_as_index(table))
 
 
 def _has_times_as_index(table: pd.DataFrame) -> bool:
     return isinstance(table.index, pd.DatetimeIndex | pd.PeriodIndex)
-
-
-def _time_column(table: pd.DataFrame, keys: Sequence[str]) -> Any:
-    return table.index if _has_times_as_index(table) or not keys else table[keys[-1]]
 
 
 def _times(column: Any, column_name: str, layout: Layout | None, name: str) -> np.ndarray:

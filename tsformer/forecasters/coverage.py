@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsformer.data.answers import (
+    as_pandas,
+    bands,
+    key_columns,
+    quantile_columns,
+    time_column,
+    truth_column,
+)
 from tsformer.data.joining import concatenate
 from tsformer.forecasters.base import Forecaster
 from tsformer.forecasters.checks import quantile_levels, refuse_unfitted
@@ -52,8 +60,8 @@ def coverage_report(
         level = _widths(quantile_levels(forecast.quantiles)) if level is None else level
         levels = quantile_levels((), level)
         return coverage_of(*_last_horizon(forecast, df, levels), levels, level)
-    frame = _as_pandas(forecast)
-    level = _widths(_quantile_columns(frame)) if level is None else level
+    frame = as_pandas(forecast, "forecast")
+    level = _widths([*quantile_columns(frame).values()]) if level is None else level
     levels = tuple(quantile for quantile in quantile_levels((), level) if quantile != 0.5)
     names = [f"{quantile:g}" for quantile in levels]
     if missing := [name for name in (*names, "mean") if name not in frame.columns]:
@@ -130,25 +138,9 @@ def _last_horizon(
     return truth.astype(np.float64), forecast.quantiles
 
 
-def _as_pandas(frame: Any) -> pd.DataFrame:
-    converted = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
-    if not isinstance(converted, pd.DataFrame):
-        raise TypeError(
-            f"{type(frame).__name__} is neither a fitted forecaster nor a frame of its answers"
-        )
-    return converted
-
-
-def _quantile_columns(frame: pd.DataFrame) -> tuple[float, ...]:
-    """Return the levels after which columns are named."""
-    names = [name for name in map(str, frame.columns) if name.replace(".", "", 1).isdecimal()]
-    return tuple(sorted(float(name) for name in names if 0 < float(name) < 1))
-
-
-def _widths(levels: tuple[float, ...]) -> list[float]:
+def _widths(levels: Sequence[float]) -> list[float]:
     """Return the widths in percent of all central intervals that quantiles at these levels make."""
-    upper = {round(1 - level, 10) for level in levels if level < 0.5}
-    widths = [round(200 * level - 100, 8) for level in sorted(upper & {*np.round(levels, 10)})]
+    widths = [round(100 * share, 8) for *_, share in reversed(bands(levels))]
     if not widths:
         raise ValueError(
             f"quantiles {', '.join(f'{level:g}' for level in levels)} make no central interval, as "
@@ -157,16 +149,10 @@ def _widths(levels: tuple[float, ...]) -> list[float]:
     return widths
 
 
-def _keys(frame: pd.DataFrame) -> list[str]:
-    """Return the columns before the first that is an answer: ids and times."""
-    names = list(frame.columns)
-    return names[: min(names.index(n) for n in ("cutoff", "variate", "mean") if n in names)]
-
-
 def _steps(frame: pd.DataFrame) -> np.ndarray:
     """Return the step of each row in its horizon, counted from 1 where time does not go on."""
-    on_index = isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex) or not _keys(frame)
-    times = pd.Series(frame.index if on_index else frame[_keys(frame)[-1]].to_numpy())
+    keys = key_columns(frame, "forecast")
+    times = pd.Series(np.asarray(time_column(frame, keys)))
     begins = ~(times > times.shift()).to_numpy()
     if "cutoff" in frame.columns:
         cutoffs = frame["cutoff"].reset_index(drop=True)
@@ -177,14 +163,13 @@ def _steps(frame: pd.DataFrame) -> np.ndarray:
 def _truth(frame: pd.DataFrame, df: Any, target_col: str | None) -> np.ndarray:
     """Return the truth of each row, NaN where it is not known."""
     if "cutoff" in frame.columns and df is None:
-        name = frame.columns[list(frame.columns).index("mean") - 1]
-        return frame[name].to_numpy(dtype=float)
+        return frame[truth_column(frame)].to_numpy(dtype=float)
     if df is None or "variate" in frame.columns:
         raise ValueError(
             "the truth is missing; pass it as df, or the frame of cross_validation, which holds it "
             "(of several variates, only that one will do)"
         )
-    known, keys = _as_pandas(df), _keys(frame)
+    known, keys = as_pandas(df, "df"), key_columns(frame, "forecast")
     target = target_col or next((name for name in _TARGETS if name in known.columns), None)
     if missing := [name for name in (*keys, target) if name not in known.columns]:
         raise ValueError(

@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.special import ndtri
 
-from tsformer.interop.nixtla import quantile_columns
+from tsformer.data.answers import key_columns, quantile_columns
 from tsformer.interop.node_table import NodeTable
 from tsformer.interop.summing import SummingMatrix, read_hierarchy
 
@@ -79,6 +79,7 @@ def reconcile(
     if "sample" in table.frame.columns:
         target = table.frame.columns[-1]
         return table.write({target: projection @ table.read(target)})
+    key_columns(forecast, "forecast")  # refuses what is no answer
     quantiles = quantile_columns(forecast)
     mean = table.read("mean")
     coherent = projection @ mean

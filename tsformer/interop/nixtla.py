@@ -22,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 
+from tsformer.data.answers import key_columns, quantile_columns
 from tsformer.forecasters.checks import quantile_levels
 
 _KEYS = ("unique_id", "item_id", "ds", "timestamp", "cutoff", "variate", "y", "target")
@@ -46,6 +47,7 @@ def nixtla_columns(
     """
     if isinstance(getattr(forecast, "index", None), pd.DatetimeIndex | pd.PeriodIndex):
         forecast = forecast.rename_axis("ds").reset_index().assign(unique_id="y")
+    key_columns(forecast, "forecast")  # refuses what is no answer
     quantiles = quantile_columns(forecast)
     wanted = set(quantiles) if level is None else _bounds(quantiles, level)
     renamed = {"mean": name}
@@ -80,22 +82,6 @@ def from_nixtla(forecast: Any, name: str | None = None) -> Any:
     }
     keys = [column for column in forecast.columns if column in _KEYS]
     return _renamed(forecast[[*keys, *renamed]], renamed)
-
-
-def quantile_columns(forecast: Any) -> dict[str, float]:
-    """Return the columns that are quantiles, with their levels, in the frame's order.
-
-    Raises:
-        ValueError: for a frame without `mean`, which every forecast has.
-    """
-    columns = list(forecast.columns)
-    if "mean" not in columns:
-        raise ValueError(
-            f"forecast has no column 'mean' among {columns}; pass what predict or cross_validation "
-            "returned"
-        )
-    found = (column for column in columns if re.fullmatch(r"\d*\.?\d+(e-\d+)?", str(column)))
-    return {column: float(column) for column in found if 0 < float(column) < 1}
 
 
 def _bounds(quantiles: dict[str, float], level: Sequence[float]) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tsformer.plotting.answers import read_history, read_windows
+from tsformer.data.answers import read_history, read_windows
 from tsformer.plotting.lines import draw_cutoff, draw_fan, draw_mean, draw_truth
 from tsformer.plotting.panels import (
     Scene,

@@ -10,15 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tsformer.data.frame import Schema, read_panel
-from tsformer.data.layout import Layout
-from tsformer.data.panel import Panel
-from tsformer.plotting.answers import (
+from tsformer.data.answers import (
     Window,
     as_pandas,
     read_windows,
     schema_like,
 )
+from tsformer.data.frame import Schema, read_panel
+from tsformer.data.layout import Layout
+from tsformer.data.panel import Panel
 from tsformer.plotting.lines import draw_cutoff, draw_fan, draw_known, draw_mean, draw_truth
 from tsformer.plotting.panels import (
     Scene,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from tsformer.plotting.answers import bands
+from tsformer.data.answers import bands
 from tsformer.plotting.style import (
     BLUE,
     HISTORY_WIDTH,

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tsformer.data.answers import Window
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel
-from tsformer.plotting.answers import Window
 from tsformer.plotting.dates import time_axis
 from tsformer.plotting.style import (
     MEDIUM,

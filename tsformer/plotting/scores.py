@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from tsformer.plotting.answers import Window, as_pandas, bands, by_model, read_windows
+from tsformer.data.answers import Window, as_pandas, bands, by_model, read_windows
 from tsformer.plotting.style import (
     MEDIUM,
     MUTED,
