@@ -44,7 +44,7 @@ benchmark: $(VENV)/.stamp-baselines ## Run the benchmark and write its report
 	$(BIN)/python scripts/benchmark.py $(CONFIG) $(ARGS)
 
 docs: $(VENV)/.stamp-docs ## Build the documentation into site/, its notebooks executed
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.stamp-dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
