@@ -38,7 +38,7 @@ def line_of(text: str, *words: str) -> list[str]:
 def test_the_same_results_have_not_changed(old: Path) -> None:
     text = compare_files(old, old)
     assert line_of(text, "Net") == ["Net", "2", "+0.0%", "+0.0%", "+0.0%", "+0.0%"]
-    assert "No score of a task changed by 1% or more." in text
+    assert "No score of a task changed by 1% (NLL: by 0.01) or more." in text
     assert "Only in" not in text
 
 
@@ -66,6 +66,21 @@ def test_densities_are_subtracted(scored_records: Any, tmp_path: Path) -> None:
     frame.to_csv(paths[0], index=False)
     frame.assign(NLL=frame["NLL"] - 0.25).to_csv(paths[1], index=False)
     assert "-0.250" in line_of(compare_files(*paths), "Net")
+
+
+def test_every_score_of_a_suite_is_compared_and_every_name_is_one(
+    records: Any, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "old.csv", tmp_path / "new.csv"]
+    frame = results_frame(records).assign(**{"ND": 1.0, "MSE*": 2.0}).replace("Net", "None")
+    frame.to_csv(paths[0], index=False)
+    frame.assign(**{"MSE*": 3.0}).to_csv(paths[1], index=False)
+    text = compare_files(*paths)
+    header = next(line for line in text.splitlines() if "MASE" in line).split()
+    assert dict(zip(header[1:], line_of(text, "None")[2:], strict=True)) == {
+        **dict.fromkeys(["MASE", "CRPS", "ND", "MSE", "MAE"], "+0.0%"),
+        "MSE*": "+50.0%",
+    }
 
 
 def test_runs_of_one_side_are_named(old: Path) -> None:

@@ -10,6 +10,7 @@ from tsformer.evaluation.ranking import (
     certainty,
     intervals,
     mean_ranks,
+    order_by_wins,
     resampled_means,
     win_rates,
 )
@@ -58,6 +59,12 @@ def test_models_that_miss_a_task_take_no_part_but_keep_a_row() -> None:
     assert "Part" not in win_rates(table)
 
 
+def test_one_task_has_no_interval() -> None:
+    one = intervals(TABLE.iloc[:1], "MASE")
+    assert one["mean"].tolist() == pytest.approx([1.0, 0.5, 0.4])
+    assert one[["low", "high"]].isna().all(axis=None)
+
+
 def test_ranks_share_ties() -> None:
     ranks = mean_ranks(TABLE.iloc[:3])
     assert ranks.to_dict() == {"Naive": 3.0, "Good": 1.5, "Mixed": 1.5}
@@ -75,6 +82,11 @@ def test_wins_are_counted_task_by_task_and_ties_are_halves() -> None:
                 for one, other in zip(TABLE[better], TABLE[worse], strict=True)
             ]
             assert rates.loc[better, worse] == pytest.approx(np.mean(wins))
+
+
+def test_those_who_win_most_come_first() -> None:
+    ordered = order_by_wins(win_rates(TABLE))
+    assert [*ordered.index] == [*ordered.columns] == ["Good", "Mixed", "Naive"]
 
 
 def test_certainty_is_one_where_a_model_wins_everywhere_and_a_half_between_equals() -> None:

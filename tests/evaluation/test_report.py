@@ -148,6 +148,43 @@ def test_the_configuration_the_machine_and_the_seeds_are_told(
     assert f"- GPU: {environment()['gpu'] or 'none'}" in (tmp_path / "report.md").read_text()
 
 
+def test_published_models_without_the_first_metric_have_a_row(
+    tmp_path: Path, suite: Any, records: Any
+) -> None:
+    figures = {task.name: {"MASE": 0.5} for task in suite.tasks}
+    page = Page(write_report(replace(suite, published={"Starred": figures}), records, tmp_path))
+    row = page.table("mean rank")["Starred (published)"]
+    assert row[0].startswith("0.354")
+    assert row[1:3] == ["–", "–"]
+
+
+def test_ranks_are_the_same_all_over_the_page(tmp_path: Path, suite: Any, records: Any) -> None:
+    page = Page(write_report(replace(suite, metrics=("CRPS",)), records, tmp_path))
+    foot = next(table[-1] for table in page.tables if table[-1][0] == "mean")
+    assert foot[1:] == [page.table("mean rank")[name][1] for name in ("SeasonalNaive", "Net")]
+
+
+def test_parameters_that_were_given_are_all_told(tmp_path: Path, suite: Any, records: Any) -> None:
+    given = replace(suite.models[1], parameters={"patience": None, "head": "point"})
+    told = replace(suite, models=(suite.models[0], given))
+    text = Page(write_report(told, records, tmp_path)).text
+    assert "patience: null" in text
+    assert "pretrain:" not in text
+
+
+def test_names_may_hold_signs_that_mean_something_elsewhere(
+    tmp_path: Path, suite: Any, records: Any
+) -> None:
+    name = "$_$ a|b <c>"
+    tasks = (replace(suite.tasks[0], name=name), suite.tasks[1])
+    told = [{**r, "task": name if r["task"] == "first" else r["task"]} for r in records]
+    for record in told:
+        record["examples"][0]["series"] = "US$ per A$_"
+    text = markdown_of(replace(suite, tasks=tasks), told, tmp_path)
+    assert r"| $_$ a\|b <c> |" in text
+    assert "$_$ a|b &lt;c&gt;" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_text_from_outside_is_no_markup(tmp_path: Path, suite: Any, records: Any) -> None:
     hostile = replace(suite, title="<script>alert(1)</script>", description="a < b & c")
     text = write_report(hostile, records, tmp_path).read_text(encoding="utf-8")
@@ -166,7 +203,7 @@ def test_the_text_holds_tables_published_figures_and_pictures(
     assert "note on first" in text
     assert "| Net | 0 | " in text
     assert "Net has the lowest CRPS" in text
-    for name in ("first.png", "second_part.png", "models.png", "time.png"):
+    for name in ("task_1_first.png", "task_2_second_part.png", "models.png", "time.png"):
         assert f"pictures/{name}" in text
         pixels = image.imread(tmp_path / "pictures" / name)
         assert pixels.shape[1] > 400
@@ -251,11 +288,12 @@ def test_models_without_a_density_leave_a_gap_and_no_error(
     given = [plain if scored["model"] in without else scored for plain, scored in pairs]
     text = markdown_of(densities, given, tmp_path)
     overall = rows_of(text, "Over all tasks")
-    relative_known = without == {"Net"}
-    assert [overall[name][1] for name in ("SeasonalNaive", "Net")] == [
-        "0.000" if relative_known else "–",
-        "–",
-    ]
+    shown = {  # relative where the baseline has a density, else as it is
+        name: overall[name][1] for name in ("SeasonalNaive", "Net")
+    }
+    naive = "0.000" if without == {"Net"} else "–"
+    net = "0.750" if without == {"SeasonalNaive"} else "–"
+    assert shown == {"SeasonalNaive": naive, "Net": net}
     assert "0.548" in screen_table(densities, results_frame(given))
     by_task = rows_of(text, "NLL by task")
     shown = [name for name in ("SeasonalNaive", "Net") if name not in without]
@@ -291,10 +329,10 @@ def test_validation_losses_are_drawn_for_the_models_that_have_some(
     ]
     text = markdown_of(suite, given, tmp_path)
     assert text.count("_training.png") == 1
-    assert "![Validation losses of first](pictures/first_training.png)" in text
+    assert "![Validation losses of first](pictures/task_1_first_training.png)" in text
     names = {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert {"first.png", "first_training.png", "second_part.png"} <= names
-    assert "second_part_training.png" not in names
+    assert {"task_1_first.png", "task_1_first_training.png", "task_2_second_part.png"} <= names
+    assert "task_2_second_part_training.png" not in names
 
 
 def pixels_near(picture: np.ndarray, colour: str) -> int:

@@ -15,9 +15,11 @@ from tsformer.evaluation.results import (
     means,
     relative,
     results_frame,
+    scope,
     seconds,
     seed_means,
     seed_table,
+    shown_scores,
     summary,
     unfinished,
 )
@@ -101,6 +103,40 @@ def test_parameters_have_a_column_only_where_some_are_known(records: Any, suite:
 def test_what_is_not_done_is_said_in_a_line(failed: dict[str, Any], records: Any) -> None:
     assert unfinished(results_frame([*records, failed])) == ["first, Net: failed. Boom: x"]
     assert unfinished(results_frame(records)) == []
+
+
+def test_a_perfect_score_and_a_baseline_with_seeds_have_means_too(records: Any, suite: Any) -> None:
+    records[1]["scores"]["MASE"] = 0.0
+    twice = [*records, {**records[0], "seed": 7, "scores": {**records[0]["scores"], "MASE": 4.0}}]
+    table = seed_means(results_frame(twice), "MASE", "SeasonalNaive").set_index(["model", "seed"])
+    assert table.loc[("Net", 0), "MASE"] == 0.0
+    assert table.loc[("Net", 1), "MASE"] == pytest.approx(np.sqrt(0.5 / 3.0 * 0.7))
+    assert seed_table(suite, results_frame(records)).loc["Net", "MASE"].tolist()[0] == 0.0
+
+
+def test_a_score_that_the_baseline_lacks_is_shown_as_it_is(scored_records: Any, suite: Any) -> None:
+    for record in scored_records:
+        if record["model"] == "SeasonalNaive":
+            record["scores"].pop("NLL")
+    results = results_frame(scored_records)
+    name, table = shown_scores(suite, results, "NLL")
+    assert name == "NLL"
+    assert table["Net"].tolist() == [3.5, -2.0]
+    assert shown_scores(suite, results, "MASE")[0] == "relative MASE"
+
+
+def test_the_tasks_that_count_are_told(records: Any, suite: Any) -> None:
+    assert scope(suite, results_frame(records)) == "over 2 tasks"
+    assert scope(suite, results_frame(records[:5])) == "over 2 tasks"
+    assert scope(suite, results_frame([*records[:3], *records[4:]])) == (
+        "over 1 of 2 tasks (those in which SeasonalNaive has a score to compare with; not "
+        "second/part)"
+    )
+
+
+def test_an_error_of_many_lines_is_told_by_its_first(failed: dict[str, Any]) -> None:
+    long = {**failed, "error": "Boom: x\n# 3 | 4"}
+    assert unfinished(results_frame([long])) == ["first, Net: failed. Boom: x"]
 
 
 def test_no_records_are_no_error() -> None:

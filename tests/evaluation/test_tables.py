@@ -22,6 +22,11 @@ def test_markdown_has_a_line_per_row_and_a_dash_where_nothing_is_known() -> None
     ]
 
 
+def test_markdown_keeps_bars_out_of_cells_and_decimals_out_of_large_counts() -> None:
+    table = pd.DataFrame({"parameters": [1922662.0, 12.0]}, index=["a|b", "c"])
+    assert markdown(table).splitlines()[2:] == [r"| a\|b | 1922662 |", "| c | 12.000 |"]
+
+
 def test_a_cell_is_sorted_by_all_its_digits() -> None:
     shown = cell(1 / 3, digits=2)
     assert shown.text == "0.33"

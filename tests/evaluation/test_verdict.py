@@ -10,7 +10,7 @@ import pytest
 
 from tsformer.evaluation.results import results_frame
 from tsformer.evaluation.suite import ModelSpec, SuiteSpec, TaskSpec
-from tsformer.evaluation.verdict import primary_metric, seconds_text, verdict
+from tsformer.evaluation.verdict import seconds_text, verdict
 
 NAMES = [f"task {letter}" for letter in "abcdefgh"]
 
@@ -54,7 +54,20 @@ def test_the_lowest_mean_is_named_with_its_value() -> None:
     said = verdict(suite_of(["Poor", "Good"]), results_of(CLEAR, {}))
     assert said is not None
     assert said.best == "Good"
-    assert said.which == "Good has the lowest CRPS over 8 tasks: 0.500 of that of SeasonalNaive."
+    assert said.which == (
+        "Of the models run here, Good has the lowest CRPS over 8 tasks: 0.500 of that of "
+        "SeasonalNaive."
+    )
+
+
+def test_a_published_figure_that_is_lower_is_not_passed_over() -> None:
+    figures = {task: {"CRPS": 0.4} for task in NAMES}
+    known = {"Part": {NAMES[0]: {"CRPS": 0.1}}, "Best": figures}
+    suite = replace(suite_of(["Poor", "Good"]), published=known)
+    said = verdict(suite, results_of(CLEAR, {}))
+    assert said is not None
+    assert said.best == "Good"
+    assert said.which.endswith("SeasonalNaive. Lower: Best (published), 0.400.")
 
 
 def test_a_clear_winner_is_called_so_and_a_close_one_is_not() -> None:
@@ -89,10 +102,19 @@ def test_models_that_miss_a_task_are_not_considered() -> None:
     assert said.best == "Good"
 
 
-def test_without_complete_results_of_the_baseline_there_is_no_verdict(
-    records: Any, suite: Any, failed: Any
-) -> None:
-    assert verdict(suite, results_frame(records[1:])) is None
+def test_a_win_in_a_few_tasks_is_not_called_sure() -> None:
+    results = results_of(CLEAR, {})
+    few = results[results["task"].isin(NAMES[:5])]
+    said = verdict(suite_of(["Good", "Poor"], NAMES[:5]), few)
+    assert said is not None
+    assert "100 % of such draws, but 5 tasks are too few to be sure." in said.sure
+
+
+def test_tasks_without_the_baseline_are_named(records: Any, suite: Any, failed: Any) -> None:
+    said = verdict(suite, results_frame(records[1:]))
+    assert said is not None
+    assert "over 1 of 2 tasks (those in which SeasonalNaive has a score" in said.which
+    assert "; not first)" in said.which
     assert verdict(suite, results_frame([failed])) is None
 
 
@@ -105,10 +127,12 @@ def test_one_task_says_nothing_of_others(records: Any, suite: Any) -> None:
 
 def test_densities_are_compared_by_differences(scored_records: Any, suite: Any) -> None:
     densities = replace(suite, metrics=("NLL",))
-    assert primary_metric(densities) == "NLL"
+    assert densities.primary_metric == "NLL"
     said = verdict(densities, results_frame(scored_records))
     assert said is not None
-    assert said.which == "Net has the lowest NLL over 2 tasks: -1.250 beside that of SeasonalNaive."
+    assert said.which.endswith(
+        "Net has the lowest NLL over 2 tasks: -1.250 beside SeasonalNaive's."
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pandas as pd
 
 from tsformer.evaluation.results import LOGARITHMS, SCORES, finished
 
-_METRICS = ["MASE", "CRPS", "NLL", "MSE", "MAE"]
+_METRICS = [name for name in SCORES if not name.startswith(("coverage", "width"))]
 _WORTH = 0.01  # a change of a score by so much is shown by task
+_SMALL = f"{_WORTH:.0%} (NLL: by {_WORTH})"
 _SHOWN = 20
 
 
@@ -37,8 +38,11 @@ def read_results(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file; pass a results.csv")
-    frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    needed = ["task", "model", "status", *_METRICS[:2]]
+    if path.suffix == ".parquet":
+        frame = pd.read_parquet(path)
+    else:  # a model may be called "None"
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    needed = ["task", "model", "status", "MASE", "CRPS"]
     if missing := [name for name in needed if name not in frame]:
         raise ValueError(
             f"{path} has no column {missing[0]!r}; pass the results.csv of a benchmark's folder"
@@ -58,7 +62,7 @@ def _both(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 def _scores(results: pd.DataFrame) -> pd.Series:
     done = finished(results)
-    known = [name for name in _METRICS if name in done and name in SCORES]
+    known = [name for name in _METRICS if name in done and done[name].notna().any()]
     by_model = done.groupby(["task", "model"], sort=False)[known].mean()
     long = by_model.rename_axis(columns="metric").reset_index()
     return long.melt(["task", "model"], var_name="metric").set_index(["task", "model", "metric"])[
@@ -82,7 +86,10 @@ def _overall(scores: pd.DataFrame) -> str:
     )
     table.insert(0, "tasks", frame.groupby("model", sort=False)["tasks"].max())
     text = table.rename_axis(index=None, columns=None).fillna("–").to_string()
-    return f"Change from old to new, geometric means over tasks; below 0 is better:\n\n{text}"
+    return (
+        "Change from old to new, geometric means over tasks (of NLL the plain mean of the "
+        f"difference); below 0 is better:\n\n{text}"
+    )
 
 
 def _geometric(changes: pd.Series) -> float:
@@ -94,7 +101,7 @@ def _by_task(scores: pd.DataFrame) -> str:
     """Return the largest changes by task."""
     moved = scores[scores["change"].abs() >= _WORTH]
     if moved.empty:
-        return f"No score of a task changed by {_WORTH:.0%} or more."
+        return f"No score of a task changed by {_SMALL} or more."
     order = moved["change"].abs().sort_values(ascending=False, kind="stable").index[:_SHOWN]
     table = moved.loc[order].reset_index()
     table["change"] = [
@@ -103,7 +110,7 @@ def _by_task(scores: pd.DataFrame) -> str:
     ]
     text = table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
     shown = f"the {_SHOWN} largest of {len(moved)}" if len(moved) > _SHOWN else str(len(moved))
-    return f"Scores of tasks that changed by {_WORTH:.0%} or more, {shown}:\n\n{text}"
+    return f"Scores of tasks that changed by {_SMALL} or more, {shown}:\n\n{text}"
 
 
 def _only(before: pd.DataFrame, after: pd.DataFrame, old: Path, new: Path) -> list[str]:

@@ -112,7 +112,7 @@ class Scores:
         values |= {name: float(evaluator.get()) for name, evaluator in self._starred.items()}
         below = self.calibration()
         values["coverage80"] = below[0.9] - below[0.1]
-        values["width80"] = self._width / self._level
+        values["width80"] = self._width / self._level if self._level else np.nan
         if self._scored:
             values["NLL"] = self._nats / self._scored
         return values

@@ -19,6 +19,7 @@ from tsformer.plotting.style import (
     dress,
     legend_below,
     new_figure,
+    plain,
 )
 
 _LEVELS = (0.1, 0.5, 0.9)
@@ -38,12 +39,12 @@ def draw_task(title: str, examples: Mapping[str, Sequence[Mapping[str, Any]]], p
     for number, (model, windows) in enumerate(examples.items()):
         for axis, example in zip(axes[number], windows, strict=False):
             draw_forecast(axis, example, COLOURS[number % len(COLOURS)])
-            axis.set_title(_window_title(example), fontsize=SMALL)
+            axis.set_title(plain(_window_title(example)), fontsize=SMALL)
         for axis in axes[number][len(windows) :]:
             axis.axis("off")
-        axes[number][0].set_ylabel(model)
+        axes[number][0].set_ylabel(plain(model))
     legend_below(figure, *axes[0, 0].get_legend_handles_labels())
-    figure.suptitle(title, fontsize=LARGE)
+    figure.suptitle(plain(title), fontsize=LARGE)
     figure.savefig(path, metadata={"Software": None})
 
 
@@ -73,10 +74,10 @@ def draw_training(
             axis.plot(steps, losses, color=colour, linewidth=1.1)
             axis.plot(steps[best], losses[best], "o", color=colour, markersize=4)
         dress(axis, size=TINY)
-        axis.set_title(model, fontsize=MEDIUM)
+        axis.set_title(plain(model), fontsize=MEDIUM)
         axis.set_xlabel("step", fontsize=SMALL)
     axes[0].set_ylabel("validation loss", fontsize=SMALL)
-    figure.suptitle(title, fontsize=LARGE)
+    figure.suptitle(plain(title), fontsize=LARGE)
     figure.savefig(path, metadata={"Software": None})
 
 

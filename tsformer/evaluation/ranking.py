@@ -34,13 +34,23 @@ def resampled_means(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def intervals(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return model × `mean`, `low`, `high`: the mean, and what 95 % of the draws lie between."""
-    bounds = resampled_means(table, metric).quantile([0.025, 0.975]).T
+    """Return model × `mean`, `low`, `high`: the mean, and what 95 % of the draws lie between.
+
+    One task says nothing about others: the bounds are NaN.
+    """
+    drawn = resampled_means(table if len(table) > 1 else table.iloc[:0], metric)
+    bounds = drawn.quantile([0.025, 0.975]).T
     return pd.DataFrame(
         {"mean": means(table, metric), "low": bounds.get(0.025), "high": bounds.get(0.975)},
         index=table.columns,
         dtype=float,
     )
+
+
+def order_by_wins(rates: pd.DataFrame) -> pd.DataFrame:
+    """Return win rates with the models that win most often first."""
+    order = rates.mean(axis=1).sort_values(ascending=False, kind="stable").index
+    return rates.loc[order, order]
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The report of a suite: one HTML page, the same as Markdown with pictures, and all results."""
+"""The report of a suite: one HTML page, a shorter one as Markdown, and all results."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from tsformer.evaluation.report_markdown import report_text
 from tsformer.evaluation.report_pictures import draw_overview, draw_tasks
 from tsformer.evaluation.results import results_frame, summary
 from tsformer.evaluation.suite import SuiteSpec
+from tsformer.evaluation.tables import number_text
 from tsformer.files import write_text, write_whole
 
 
 def screen_table(suite: SuiteSpec, results: pd.DataFrame) -> str:
     """Return the summary as plain text."""
     table = summary(suite, results)
-    return table.to_string(float_format=lambda value: f"{value:.3f}", na_rep="–")
+    return table.to_string(float_format=lambda value: number_text(value, 3), na_rep="–")
 
 
 def write_report(suite: SuiteSpec, records: Sequence[dict[str, Any]], folder: Path) -> Path:
@@ -28,7 +29,7 @@ def write_report(suite: SuiteSpec, records: Sequence[dict[str, Any]], folder: Pa
 
     - `report.html`: one page with all tables and pictures, which needs no other file and no
       network;
-    - `report.md` and `pictures/`: the same for those who read text;
+    - `report.md` and `pictures/`: most of it for those who read text;
     - `results.csv`, and `results.parquet` where pyarrow is installed: a row per run.
 
     Args:

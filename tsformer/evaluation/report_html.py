@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -16,7 +16,7 @@ from markupsafe import Markup
 from matplotlib import image as images
 
 from tsformer.evaluation.environment import machines
-from tsformer.evaluation.ranking import intervals, mean_ranks, win_rates
+from tsformer.evaluation.ranking import intervals, mean_ranks, order_by_wins, win_rates
 from tsformer.evaluation.report_pictures import Drawn
 from tsformer.evaluation.results import (
     LOGARITHMS,
@@ -24,14 +24,16 @@ from tsformer.evaluation.results import (
     compare_all,
     means,
     relative_name,
+    scope,
     seed_table,
+    shown_scores,
     summary,
     unfinished,
     with_published,
 )
 from tsformer.evaluation.suite import SuiteSpec
 from tsformer.evaluation.tables import Cell, Grid, cell, grid
-from tsformer.evaluation.verdict import primary_metric, verdict
+from tsformer.evaluation.verdict import verdict
 
 _FILES = ("report.html.jinja", "report.css", "report.js")
 _FORECASTS = (
@@ -98,10 +100,10 @@ def report_page(
         contents=_contents(metrics, wins, tasks, lines),
         verdict=verdict(suite, results),
         overview=_overview(suite, results),
-        overview_note=_overview_note(suite),
+        overview_note=_overview_note(suite, results),
         overview_pictures=_embedded(overview),
         published_note=_PUBLISHED if suite.published else "",
-        metric=primary_metric(suite),
+        metric=suite.primary_metric,
         wins=wins,
         metrics=metrics,
         tasks=tasks,
@@ -142,44 +144,41 @@ def _contents(
     return [*parts, ("configuration", "How it was done")]
 
 
-def _overview_note(suite: SuiteSpec) -> str:
-    differ = [metric for metric in suite.metrics if metric in LOGARITHMS]
-    divided = [metric for metric in suite.metrics if metric not in LOGARITHMS]
-    parts = []
-    if divided:
-        parts.append(
-            f"{' and '.join(divided)}: geometric means over tasks of the score divided by that of "
-            f"{suite.baseline}."
-        )
-    if differ:
-        parts.append(f"{' and '.join(differ)}: mean difference from {suite.baseline}.")
+def _overview_note(suite: SuiteSpec, results: pd.DataFrame) -> str:
+    names = [shown_scores(suite, results, metric)[0] for metric in suite.metrics]
+    parts = [f"Means {scope(suite, results)}, lower is better."]
+    if any(name.startswith("relative") for name in names):
+        parts.append(f"Relative: divided by the score of {suite.baseline}; geometric means.")
+    if any(name.startswith("difference") for name in names):
+        parts.append(f"Difference: from {suite.baseline}; plain means.")
     return " ".join(
         [
             *parts,
-            "Lower is better. In brackets, what 95 % of the means lie between when tasks are drawn "
-            "again. Coverage is the share of values inside the 80 % interval, width its mean width "
-            "in mean absolute values; seconds are sums over tasks.",
+            "In brackets, what 95 % of the means lie between when tasks are drawn again. Coverage "
+            "is the share of values inside the 80 % interval, width its mean width in mean "
+            "absolute values; seconds are sums over tasks.",
         ]
     )
 
 
 def _overview(suite: SuiteSpec, results: pd.DataFrame) -> Grid:
     """Return the table of models: scores with intervals, ranks, coverage and costs."""
-    known = summary(suite, results)
-    costs = known.drop(columns=[relative_name(metric) for metric in suite.metrics])
-    compared = {metric: compare_all(suite, results, metric) for metric in suite.metrics}
-    bounds = {metric: intervals(table, metric) for metric, table in compared.items()}
-    metric = primary_metric(suite)
-    ranks = mean_ranks(compared[metric])
+    shown = {metric: shown_scores(suite, results, metric) for metric in suite.metrics}
+    bounds = {name: intervals(table, metric) for metric, (name, table) in shown.items()}
+    costs = summary(suite, results).drop(columns=[*bounds])
+    first = suite.primary_metric
+    ranks = mean_ranks(shown[first][1])
+    ordered = bounds[shown[first][0]]["mean"].sort_values(kind="stable").index
+    names = dict.fromkeys([*ordered, *(name for table in bounds.values() for name in table.index)])
     rows = []
-    for name in map(str, bounds[metric]["mean"].sort_values(kind="stable").index):
+    for name in map(str, names):
         kind = "" if name in costs.index else "published"
         spent = costs.loc[name] if name in costs.index else pd.Series(np.nan, index=costs.columns)
         scores = [_bounded(table, name, kind) for table in bounds.values()]
         rank = cell(float(ranks.get(name, np.nan)), 1, kind)
         rest = [_cost_cell(str(column), float(value), kind) for column, value in spent.items()]
         rows.append([cell(name, kind=kind), *scores, rank, *rest])
-    columns = ["model", *map(relative_name, suite.metrics), "mean rank", *map(str, costs)]
+    columns = ["model", *bounds, "mean rank", *map(str, costs)]
     return Grid(caption="Models over all tasks", columns=columns, rows=rows)
 
 
@@ -188,7 +187,8 @@ def _bounded(bounds: pd.DataFrame, name: str, kind: str) -> Cell:
     mean, low, high = bounds.reindex([name]).to_numpy(dtype=float)[0].tolist()
     if np.isnan(mean):
         return cell(mean, kind=kind)
-    return Cell(text=f"{mean:.3f} ({low:.2f}–{high:.2f})", value=repr(mean), kind=kind)
+    spread = "" if np.isnan(low) else f" ({low:.2f}–{high:.2f})"
+    return Cell(text=f"{mean:.3f}{spread}", value=repr(mean), kind=kind)
 
 
 def _cost_cell(column: str, value: float, kind: str) -> Cell:
@@ -205,41 +205,41 @@ def _millions(count: float) -> str:
 
 def _wins(suite: SuiteSpec, results: pd.DataFrame) -> Grid | None:
     """Return who wins against whom, the models that win most first; None for fewer than two."""
-    rates = win_rates(compare_all(suite, results, primary_metric(suite)))
+    rates = win_rates(compare_all(suite, results, suite.primary_metric))
     if len(rates) < 2:
         return None
-    order = rates.mean(axis=1).sort_values(ascending=False, kind="stable").index
-    table = rates.loc[order, order].rename_axis(index="model")
+    table = order_by_wins(rates).rename_axis(index="model")
     return grid(table, "Share of tasks won", 2, shade=lambda rate: round(0.5 * rate, 3))
 
 
 def _metric_part(suite: SuiteSpec, results: pd.DataFrame, metric: str) -> dict[str, Any]:
-    """Return the three tables of a metric: relative, absolute, ranks."""
+    """Return the tables of a metric: relative, as measured, and ranks, those that there are."""
     compared = compare_all(suite, results, metric)
     measured = with_published(absolute(results, metric), suite, metric)
-    ranks = measured.rank(axis="columns")
+    ranked = compared if len(compared) else measured
+    ranks = ranked.dropna(axis="columns").rank(axis="columns")
     last = "mean" if metric in LOGARITHMS else "geometric mean"
-    tables = {
-        "relative": (compared, 3, means(compared, metric).rename(last)),
-        "absolute": (measured, 4, means(measured, metric).rename(last)),
-        "ranks": (ranks, 1, ranks.mean(skipna=False).rename("mean")),
-    }
+    relative = f"{_first_large(relative_name(metric))} (to {suite.baseline})"
+    tables = [
+        (relative, compared, 3, means(compared, metric).rename(last)),
+        ("As measured", measured, 4, means(measured, metric).rename(last)),
+        ("Ranks of the models that have all tasks", ranks, 1, mean_ranks(ranked).rename("mean")),
+    ]
     return {
         "metric": metric,
         "anchor": "metric-" + "".join(c if c.isalnum() else "-" for c in metric.lower()),
-        "note": "Means over seeds; lower is better. The best of each task is in bold.",
-        "relative_name": f"{_first_large(relative_name(metric))} (to {suite.baseline})",
-        **{
-            name: grid(
-                table.rename_axis(index="task"),
-                f"{metric} by task, {name}",
-                digits,
-                foot=foot,
-                mark_lowest=True,
-            )
-            for name, (table, digits, foot) in tables.items()
-        },
+        "note": "Means over seeds, lower is better. In bold the best of those run here.",
+        "tables": [
+            (title, _by_task(table, f"{metric}: {title}", digits, foot))
+            for title, table, digits, foot in tables
+            if table.size
+        ],
     }
+
+
+def _by_task(table: pd.DataFrame, caption: str, digits: int, foot: pd.Series) -> Grid:
+    named = table.rename_axis(index="task")
+    return grid(named, caption, digits, foot=foot, mark_lowest=True)
 
 
 def _first_large(words: str) -> str:
@@ -248,16 +248,17 @@ def _first_large(words: str) -> str:
 
 def _configuration(suite: SuiteSpec) -> str:
     """Return all that was asked for, as YAML; published figures are in the tables."""
-    content = asdict(suite)
-    content.pop("published")
-    plain = _plain(content)
+    plain = _plain(replace(suite, published={}))
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _plain(value: Any) -> Any:
-    """Return what YAML can write without tags, with defaults that say nothing left out."""
+    """Return what YAML can write without tags; of specifications, fields that say something."""
+    if is_dataclass(value):
+        given = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {name: _plain(v) for name, v in given.items() if v not in (None, (), {}, "")}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items() if v not in (None, (), {}, "")}
+        return {str(name): _plain(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     return value

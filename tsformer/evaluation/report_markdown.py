@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 
 from tsformer.evaluation.environment import machines
-from tsformer.evaluation.ranking import win_rates
+from tsformer.evaluation.ranking import order_by_wins, win_rates
 from tsformer.evaluation.report_pictures import Drawn
 from tsformer.evaluation.results import (
     LOGARITHMS,
     absolute,
+    compare_all,
     means,
+    scope,
     seed_table,
     summary,
     unfinished,
@@ -21,7 +23,7 @@ from tsformer.evaluation.results import (
 )
 from tsformer.evaluation.suite import SuiteSpec
 from tsformer.evaluation.tables import markdown
-from tsformer.evaluation.verdict import primary_metric, verdict
+from tsformer.evaluation.verdict import verdict
 
 
 def report_text(
@@ -37,8 +39,8 @@ def report_text(
         suite.description.strip(),
         *_verdict_part(suite, results),
         "## Over all tasks",
-        f"Geometric means of each score divided by that of {suite.baseline} (of NLL: means of the "
-        "difference); lower is better. "
+        f"Geometric means {scope(suite, results)}, of each score divided by that of "
+        f"{suite.baseline} (of NLL: means of the difference); lower is better. "
         "Coverage and width are means over tasks, seconds are sums.",
         markdown(summary(suite, results).rename_axis(index="model")),
         *map(_link, overview),
@@ -59,12 +61,12 @@ def _verdict_part(suite: SuiteSpec, results: pd.DataFrame) -> list[str]:
 
 
 def _wins_part(suite: SuiteSpec, results: pd.DataFrame) -> list[str]:
-    metric = primary_metric(suite)
-    rates = win_rates(absolute(results, metric)).rename_axis(index="model")
+    metric = suite.primary_metric
+    rates = order_by_wins(win_rates(compare_all(suite, results, metric)))
     if len(rates) < 2:
         return []
     said = f"By {metric}: the share of tasks in which the row is better than the column."
-    return ["## Wins", said, markdown(rates, digits=2)]
+    return ["## Wins", said, markdown(rates.rename_axis(index="model"), digits=2)]
 
 
 def _metric_part(suite: SuiteSpec, results: pd.DataFrame, metric: str) -> list[str]:

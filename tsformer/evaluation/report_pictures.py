@@ -22,7 +22,6 @@ from tsformer.evaluation.results import (
 )
 from tsformer.evaluation.suite import SuiteSpec, TaskSpec
 from tsformer.evaluation.summary_pictures import draw_calibration, draw_costs, draw_intervals
-from tsformer.evaluation.verdict import primary_metric
 
 _SHOWN = 3  # models whose forecasts are drawn
 
@@ -49,7 +48,7 @@ def draw_overview(
     folder: Path,
 ) -> list[Drawn]:
     """Draw scores with intervals, scores against costs, and calibration, of what there is."""
-    metric = primary_metric(suite)
+    metric = suite.primary_metric
     compared = compare_all(suite, results, metric)
     if compared.empty:
         return []
@@ -95,12 +94,15 @@ def draw_tasks(
 ) -> dict[str, list[Drawn]]:
     """Draw forecasts and validation losses, by task; of models with seeds, those of the first."""
     shown = _best_models(suite, results)
-    return {task.name: _draw_task(task, shown, suite, records, folder) for task in suite.tasks}
+    return {
+        task.name: _draw_task(task, shown, records, folder / f"task_{number}_{_letters(task.name)}")
+        for number, task in enumerate(suite.tasks, 1)
+    }
 
 
 def _best_models(suite: SuiteSpec, results: pd.DataFrame) -> list[str]:
     """Return the models whose forecasts are drawn, best first; those that miss a task come last."""
-    metric = primary_metric(suite)
+    metric = suite.primary_metric
     scores = means(relative(results, metric, suite.baseline), metric)
     names = [model.name for model in suite.models]
     order = scores.reindex(names).sort_values(kind="stable", na_position="last")
@@ -110,10 +112,10 @@ def _best_models(suite: SuiteSpec, results: pd.DataFrame) -> list[str]:
 def _draw_task(
     task: TaskSpec,
     models: Sequence[str],
-    suite: SuiteSpec,
     records: Sequence[Mapping[str, Any]],
-    folder: Path,
+    path: Path,
 ) -> list[Drawn]:
+    """Draw the forecasts and the losses of a task, at a path without its ending."""
     examples: dict[str, Any] = {}
     curves: dict[str, list[Any]] = {}
     for record in records:
@@ -122,14 +124,19 @@ def _draw_task(
             if history := (record.get("training") or {}).get("history"):
                 curves.setdefault(record["model"], []).append(history)
     shown = [name for name in models if examples.get(name)][:_SHOWN]
-    name = "".join(letter if letter.isalnum() else "_" for letter in task.name)
     drawn = []
     if shown:
-        path = folder / f"{name}.png"
-        draw_task(task.name, {model: examples[model] for model in shown}, path)
-        drawn.append(Drawn(path=path, alt=f"Forecasts of {task.name}"))
+        drawn.append(
+            Drawn(path=path.with_name(f"{path.name}.png"), alt=f"Forecasts of {task.name}")
+        )
+        draw_task(task.name, {model: examples[model] for model in shown}, drawn[-1].path)
     if curves:
-        path = folder / f"{name}_training.png"
-        draw_training(task.name, curves, path)
-        drawn.append(Drawn(path=path, alt=f"Validation losses of {task.name}"))
+        losses = path.with_name(f"{path.name}_training.png")
+        drawn.append(Drawn(path=losses, alt=f"Validation losses of {task.name}"))
+        draw_training(task.name, curves, losses)
     return drawn
+
+
+def _letters(name: str) -> str:
+    """Return a name that every file system takes."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name)

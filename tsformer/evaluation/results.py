@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -89,6 +88,30 @@ def compare_all(suite: SuiteSpec, results: pd.DataFrame, metric: str) -> pd.Data
     return relative_to(measured, metric, suite.baseline)
 
 
+def shown_scores(suite: SuiteSpec, results: pd.DataFrame, metric: str) -> tuple[str, pd.DataFrame]:
+    """Return what a metric's means are called, and task × model of what they are means of.
+
+    That is what `compare_all` returns or, where the baseline has none of it, the metric itself.
+    """
+    compared = compare_all(suite, results, metric)
+    if len(compared):
+        return relative_name(metric), compared
+    return metric, with_published(absolute(results, metric), suite, metric)
+
+
+def scope(suite: SuiteSpec, results: pd.DataFrame) -> str:
+    """Return over which tasks means are taken, in words."""
+    known = relative(results, suite.primary_metric, suite.baseline).index
+    without = [task.name for task in suite.tasks if task.name not in known]
+    if not without:
+        return f"over {len(suite.tasks)} tasks" if len(suite.tasks) > 1 else "over one task"
+    more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+    return (
+        f"over {len(known)} of {len(suite.tasks)} tasks (those in which {suite.baseline} has a "
+        f"score to compare with; not {', '.join(without[:3])}{more})"
+    )
+
+
 def means(table: pd.DataFrame, metric: str) -> pd.Series:
     """Return each model's geometric mean over tasks; NaN where a task is missing.
 
@@ -103,30 +126,29 @@ def means(table: pd.DataFrame, metric: str) -> pd.Series:
 def seed_means(results: pd.DataFrame, metric: str, baseline: str) -> pd.DataFrame:
     """Return model × seed: the mean over tasks of the relative metric (see `means`)."""
     done = finished(results)
-    base = done[done["model"] == baseline].set_index("task")[metric]
-    of_task = done["task"].map(base)
-    logarithm = metric in LOGARITHMS
-    logs = done[metric] - of_task if logarithm else (done[metric] / of_task).map(math.log)
-    grouped = logs.groupby([done["model"], done["seed"]], dropna=True)
-    complete = grouped.count().eq(results["task"].nunique())
-    mean = grouped.mean() if logarithm else grouped.mean().map(math.exp)
+    base = done[done["model"] == baseline].groupby("task")[metric].mean()
+    compared = relative_to(
+        pd.DataFrame({"score": done[metric], baseline: done["task"].map(base)}), metric, baseline
+    )["score"]
+    with np.errstate(divide="ignore"):  # a perfect score
+        values = compared if metric in LOGARITHMS else np.log(compared)
+    grouped = values.groupby([done["model"], done["seed"]], dropna=True)
+    complete = grouped.count().eq(done["task"].nunique())
+    mean = grouped.mean() if metric in LOGARITHMS else np.exp(grouped.mean())
     return mean.where(complete).rename(metric).reset_index()
 
 
 def summary(suite: SuiteSpec, results: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per model: relative scores, coverage, width, seconds and megabytes.
+    """Return one row per model: scores, coverage, width, seconds and megabytes.
 
     Coverage and width are means over tasks, seconds sums, megabytes and parameters the largest.
     """
     shares = ["coverage80", "width80"]
     by_task = finished(results).groupby(["model", "task"])[[*shares, *_COSTS]].mean()
     by_model = by_task.groupby("model")
-    table = pd.DataFrame(
-        {
-            relative_name(metric): means(relative(results, metric, suite.baseline), metric)
-            for metric in suite.metrics
-        }
-    )
+    scores = (shown_scores(suite, results, metric) for metric in suite.metrics)
+    named = zip(suite.metrics, scores, strict=True)
+    table = pd.DataFrame({name: means(scored, metric) for metric, (name, scored) in named})
     for name in shares:
         table[name] = by_model[name].mean()
     if by_task["pretrain_seconds"].notna().any():
@@ -159,6 +181,8 @@ def seed_table(suite: SuiteSpec, results: pd.DataFrame) -> pd.DataFrame:
 
 
 def unfinished(results: pd.DataFrame) -> list[str]:
-    """Return a line for each run that did not come to an end, with what was said."""
+    """Return a line for each run that did not come to an end, with the first line of its error."""
     rows = results[results["status"] != "done"]
-    return [f"{row.task}, {row.model}: {row.status}. {row.error}" for row in rows.itertuples()]
+    said = [str(error).strip().partition("\n")[0] for error in rows["error"]]
+    named = zip(rows["task"], rows["model"], rows["status"], said, strict=True)
+    return [f"{task}, {model}: {status}. {error}" for task, model, status, error in named]

@@ -143,6 +143,11 @@ class SuiteSpec:
     metrics: tuple[str, ...] = ("MASE", "CRPS")
     published: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
+    @property
+    def primary_metric(self) -> str:
+        """The metric by which models are put in order: CRPS where there is one."""
+        return "CRPS" if "CRPS" in self.metrics else self.metrics[0]
+
     def __post_init__(self) -> None:
         for what, names in (
             ("task", [task.name for task in self.tasks]),

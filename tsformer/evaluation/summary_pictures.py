@@ -21,6 +21,7 @@ from tsformer.plotting.style import (
     legend_below,
     line_of,
     new_figure,
+    plain,
 )
 
 _WIDTH = 6.0
@@ -44,7 +45,7 @@ def draw_intervals(bounds: pd.DataFrame, label: str, path: Path) -> None:
         colour = MUTED if str(name).endswith("(published)") else BLUE
         axis.plot([row["low"], row["high"]], [height, height], color=colour, linewidth=2, alpha=0.6)
         axis.plot(row["mean"], height, "o", color=colour, markersize=5)
-    axis.set_yticks(range(len(ordered)), [str(name) for name in ordered.index])
+    axis.set_yticks(range(len(ordered)), [plain(name) for name in ordered.index])
     axis.set_ylim(-0.6, len(ordered) - 0.4)
     axis.set_xlabel(label, fontsize=MEDIUM)
     axis.grid(axis="x", color="0.9", linewidth=0.7)
@@ -91,7 +92,7 @@ def draw_calibration(shares: pd.DataFrame, path: Path) -> None:
     levels = shares.columns.to_numpy(dtype=float)
     axis.axhline(0.0, color=REFERENCE, linewidth=1)
     for number, (name, row) in enumerate(shares.iterrows()):
-        axis.plot(levels, row.to_numpy(dtype=float) - levels, label=str(name), **line_of(number))
+        axis.plot(levels, row.to_numpy(dtype=float) - levels, label=plain(name), **line_of(number))
     axis.set_xticks(levels)
     axis.set_xlabel("quantile level", fontsize=MEDIUM)
     axis.set_ylabel("share of values below, minus level", fontsize=MEDIUM)
@@ -121,7 +122,7 @@ def _write_name(
 ) -> Annotation:
     right, up = place
     return axis.annotate(
-        name,
+        plain(name),
         point,
         xytext=place,
         textcoords="offset points",

@@ -42,14 +42,18 @@ def markdown(table: pd.DataFrame, digits: int = 3) -> str:
     header = [str(table.index.name or ""), *map(str, table.columns)]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for name, *values in table.itertuples():
-        cells = [number_text(value, digits) for value in values]
-        lines.append("| " + " | ".join([str(name), *cells]) + " |")
+        cells = [str(name), *(number_text(value, digits) for value in values)]
+        lines.append("| " + " | ".join(text.replace("|", r"\|") for text in cells) + " |")
     return "\n".join(lines)
 
 
 def number_text(value: Any, digits: int) -> str:
-    """Return a number with so many decimals, a dash where it is unknown; other things as text."""
+    """Return a number with so many decimals, a dash where it is unknown; other things as text.
+
+    Whole numbers from a thousand on, such as those of parameters, have none.
+    """
     if isinstance(value, float):
+        digits = 0 if abs(value) >= 1000 and value.is_integer() else digits
         return "–" if np.isnan(value) else f"{value:.{digits}f}"
     return str(value)
 

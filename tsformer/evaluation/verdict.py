@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from tsformer.evaluation.ranking import certainty, intervals, win_rates
-from tsformer.evaluation.results import LOGARITHMS, relative, seconds
+from tsformer.evaluation.results import LOGARITHMS, compare_all, means, scope, seconds
 from tsformer.evaluation.suite import SuiteSpec
 
 _SURE = 0.95
+_ENOUGH = 6  # tasks: to win all of fewer is chance once in twenty times, or more (sign test)
 _CLOSE = 1.05  # a model whose mean is at most so many times that of the best is nearly as good
 
 
@@ -31,38 +32,34 @@ class Verdict:
     cost: str
 
 
-def primary_metric(suite: SuiteSpec) -> str:
-    """Return the metric by which models are put in order: CRPS where there is one."""
-    return "CRPS" if "CRPS" in suite.metrics else suite.metrics[0]
-
-
 def verdict(suite: SuiteSpec, results: pd.DataFrame) -> Verdict | None:
     """Return the answers that the results give; None where no model has finished all tasks."""
-    metric = primary_metric(suite)
-    table = relative(results, metric, suite.baseline).dropna(axis="columns")
-    table = table.loc[:, np.isfinite(table.to_numpy(dtype=float)).all(axis=0)]
-    n_tasks = results["task"].nunique()
-    if table.empty or len(table) < n_tasks:
+    metric = suite.primary_metric
+    compared = compare_all(suite, results, metric).dropna(axis="columns")
+    compared = compared.loc[:, np.isfinite(compared.to_numpy(dtype=float)).all(axis=0)]
+    ours = [model.name for model in suite.models if model.name in compared]
+    if not len(compared) or not ours:
         return None
+    table = compared[ours]
     bounds = intervals(table, metric).sort_values("mean", kind="stable")
-    best = str(bounds.index[0])
-    costs = seconds(suite, results)
+    published = means(compared.drop(columns=ours), metric)
     return Verdict(
-        best=best,
-        which=_which(bounds, metric, suite.baseline, n_tasks),
+        best=str(bounds.index[0]),
+        which=_which(bounds, published, suite, scope(suite, results)),
         sure=_sure(table, bounds, metric),
-        cost=_cost(bounds, costs, metric),
+        cost=_cost(bounds, seconds(suite, results), metric),
     )
 
 
-def _which(bounds: pd.DataFrame, metric: str, baseline: str, n_tasks: int) -> str:
-    best = bounds.index[0]
-    tasks = "one task" if n_tasks == 1 else f"{n_tasks} tasks"
-    if metric in LOGARITHMS:
-        what = f"{bounds['mean'].iloc[0]:+.3f} beside that of {baseline}"
-    else:
-        what = f"{bounds['mean'].iloc[0]:.3f} of that of {baseline}"
-    return f"{best} has the lowest {metric} over {tasks}: {what}."
+def _which(bounds: pd.DataFrame, published: pd.Series, suite: SuiteSpec, where: str) -> str:
+    best, mean, metric = bounds.index[0], bounds["mean"].iloc[0], suite.primary_metric
+    divided = f"{mean:.3f} of that of {suite.baseline}"
+    what = f"{mean:+.3f} beside {suite.baseline}'s" if metric in LOGARITHMS else divided
+    said = f"Of the models run here, {best} has the lowest {metric} {where}: {what}."
+    lower = published[published < mean].sort_values()
+    if lower.empty:
+        return said
+    return f"{said} Lower: {lower.index[0]}, {lower.iloc[0]:.3f}."
 
 
 def _sure(table: pd.DataFrame, bounds: pd.DataFrame, metric: str) -> str:
@@ -79,8 +76,10 @@ def _sure(table: pd.DataFrame, bounds: pd.DataFrame, metric: str) -> str:
         f"The next is {second}: {best} is better than it in {100 * wins:.0f} % of the tasks and in "
         f"{_percent(share)} of such draws"
     )
-    end = "." if share >= _SURE else ", so these tasks do not tell the two apart."
-    return f"{spread} {against}{end}"
+    if share < _SURE:
+        return f"{spread} {against}, so these tasks do not tell the two apart."
+    few = f", but {len(table)} tasks are too few to be sure" if len(table) < _ENOUGH else ""
+    return f"{spread} {against}{few}."
 
 
 def _cost(bounds: pd.DataFrame, costs: pd.Series, metric: str) -> str:
