@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import tsformer
+from tsformer.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,7 +29,19 @@ def test_snippets_run_one_after_the_other(working_directory: Path, run_snippet: 
     assert sum("smollm =" in snippet for snippet in SNIPPETS) == 1
     run([snippet for snippet in SNIPPETS if "smollm =" not in snippet], run_snippet)
     assert (working_directory / "employment" / "config.json").is_file()
-    assert (working_directory / "results" / "el_nino" / "report.md").is_file()
+    assert (working_directory / "results" / "el_nino" / "report.html").is_file()
+    assert (working_directory / "taxis.png").is_file()
+
+
+@pytest.mark.usefixtures("run_snippet")  # which removes what is written
+def test_commands_run_one_after_the_other(working_directory: Path) -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    commands = [words[1:] for words in lines if words[:1] == ["tsformer"]]
+    assert len(commands) >= 5
+    for arguments in commands:
+        assert main(arguments) == 0, arguments
+    assert (working_directory / "forecast.png").is_file()
 
 
 @pytest.mark.slow

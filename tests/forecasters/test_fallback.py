@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.preprocessing import StandardScaler
+
+from tsformer.forecasters import (
+    ConformalForecaster,
+    Differencing,
+    RecurrentForecaster,
+    TransformedForecaster,
+)
 
 Make = Callable[..., Any]
 
@@ -65,3 +73,39 @@ def test_when_the_context_is_all_missing_then_predict_says_the_same_with_and_wit
     assert (answer["0.1"] > 50).all()
     validated = forecaster.cross_validation(df.query("unique_id == 'b' or ds <= @df.ds.iloc[50]"))
     assert (validated["mean"] > 50).all()
+
+
+WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "standard": lambda f: TransformedForecaster(forecaster=f, transformer=StandardScaler()),
+    "differences": lambda f: TransformedForecaster(forecaster=f, transformer=Differencing(lag=4)),
+    "conformal": lambda f: ConformalForecaster(forecaster=f),
+    "adaptive": lambda f: ConformalForecaster(forecaster=f, method="adaptive"),
+    "both": lambda f: ConformalForecaster(
+        forecaster=TransformedForecaster(forecaster=f, transformer=Differencing())
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_a_wrapper_warns_of_what_the_forecaster_inside_does_not_see(
+    name: str, make_patchtst: Make, make_frame: Make
+) -> None:
+    """The wrapper itself is handed longer series; the context inside is 16 steps."""
+    df = make_frame(length=80)
+    forecaster = WRAPPERS[name](make_patchtst()).fit(df)
+    message = "1 series have no value in their last 16 steps .the first is 'a'"
+    gone = df.assign(y=df["y"].where((df["unique_id"] == "b") | (df.index % 80 < 64)))
+    for method in (forecaster.predict, forecaster.predict_samples):
+        with pytest.warns(UserWarning, match=message):
+            method(gone)
+    last = df.assign(y=df["y"].where((df["unique_id"] == "b") | (df.index % 80 < 65)))
+    forecaster.predict(last)  # a warning would be an error
+
+
+def test_a_wrapper_sees_all_that_a_recurrent_forecaster_inside_does(make_frame: Make) -> None:
+    sizes = {"context_length": 16, "d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 8}
+    inside = RecurrentForecaster(horizon=4, max_steps=1, **sizes)
+    df = make_frame(length=80)
+    gone = df.assign(y=df["y"].where((df["unique_id"] == "b") | (df.index % 80 < 40)))
+    forecaster = TransformedForecaster(forecaster=inside, transformer=StandardScaler()).fit(df)
+    forecaster.predict(gone)

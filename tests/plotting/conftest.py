@@ -31,6 +31,18 @@ def texts() -> Callable[[Figure], list[Text]]:
 
 
 @pytest.fixture(scope="session")
+def words(texts: Callable[[Figure], list[Text]]) -> Callable[[Figure], list[str]]:
+    """Return a function that draws a figure and lists what is read on it, none of it as maths."""
+
+    def read(figure: Figure) -> list[str]:
+        found = [text._preprocess_math(text.get_text()) for text in texts(figure)]
+        assert not any(is_maths for _, is_maths in found)
+        return [shown for shown, _ in found]
+
+    return read
+
+
+@pytest.fixture(scope="session")
 def assert_readable(texts: Callable[[Figure], list[Text]]) -> Callable[[Figure], None]:
     """Return a function that fails where texts touch each other or leave the figure."""
 

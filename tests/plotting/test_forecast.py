@@ -12,7 +12,7 @@ from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
 from tsformer.forecasters import SeasonalNaiveForecaster
-from tsformer.plotting import plot_forecast
+from tsformer.plotting import plot_cross_validation, plot_forecast
 from tsformer.plotting.style import COLOURS, tint
 
 Make = Callable[..., Any]
@@ -230,6 +230,38 @@ def test_long_names_are_shortened(make_frame: Make, assert_readable: Check) -> N
     figure = plot_forecast(df, naive().fit(df).predict())
     assert figure.axes[0].get_title(loc="left").endswith("…")
     assert_readable(figure)
+
+
+def test_names_with_dollars_are_no_maths(
+    make_frame: Make, words: Callable[[Figure], list[str]]
+) -> None:
+    target = "US$ per A$"
+    df = make_frame(["$_$", "$" * 200]).rename(columns={"y": target})
+    model = naive(target_col=target).fit(df)
+    shown = words(plot_forecast(df, model.predict(), target_col=target))
+    assert {"$_$", target} < {*shown}
+    assert any(word.startswith("$$$") and word.endswith("$…") for word in shown)
+    backtest = model.cross_validation(df, n_windows=2)
+    assert {"$_$", target} < {*words(plot_cross_validation(df, backtest))}
+    series = df[df["unique_id"] == "$_$"].set_index("ds")[target]
+    assert target in words(plot_forecast(series, naive().fit(series).predict()))
+    two = df.assign(**{"$^$": df[target]})
+    both = naive(target_col=[target, "$^$"]).fit(two)
+    assert {f"$_$ · {target}", "$_$ · $^$"} < {*words(both.plot(two))}
+
+
+def test_several_cut_offs_are_no_forecast(make_frame: Make, line: Line) -> None:
+    df = make_frame()
+    model = naive().fit(df)
+    backtest = model.cross_validation(df, n_windows=2)
+    message = r"forecast has several cut-offs \(column 'cutoff'\); show it by plot_cross_validation"
+    with pytest.raises(ValueError, match=message):
+        plot_forecast(df, backtest)
+    with pytest.raises(ValueError, match=message):
+        model.plot(df, backtest, ids=["a"])
+    figure = plot_forecast(df, model.cross_validation(df, n_windows=1))
+    for axis in figure.axes:
+        assert len(line(axis, "truth")[1]) == 3
 
 
 @pytest.mark.parametrize(

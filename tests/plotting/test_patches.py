@@ -117,3 +117,10 @@ def test_importance_is_drawn_over_the_steps_of_each_patch(tmp_path: Path) -> Non
     assert axis.get_xlim() == (-7.5, 0.5)
     figure.savefig(tmp_path / "patches.png")
     assert (tmp_path / "patches.png").stat().st_size > 1000
+
+
+def test_a_name_with_dollars_is_no_maths(
+    make_frame: Make, words: Callable[[Figure], list[str]]
+) -> None:
+    figure = plot_patches(make_frame(["$_$"], length=20), patch_length=5)
+    assert "$_$: 20 steps, 4 patches of 5, a new one every 5" in words(figure)

@@ -107,3 +107,11 @@ def test_what_cannot_be_judged_is_refused(
 def test_quantiles_without_an_interval_are_refused(backtest: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match=r"0.1, 0.25, 0.5 of mine make no central interval"):
         plot_calibration({"mine": backtest.drop(columns=["0.75", "0.9"])})
+
+
+def test_models_with_dollars_in_their_names_are_no_maths(
+    backtest: pd.DataFrame, words: Callable[[Figure], list[str]]
+) -> None:
+    models = {"$_$": backtest, "US$ per A$": backtest}
+    for figure in (plot_calibration(models), plot_error_by_horizon(models)):
+        assert {*models} < {*words(figure)}

@@ -12,6 +12,7 @@ from tsformer.plotting.style import (
     legend_below,
     line_of,
     new_figure,
+    plain,
     tint,
 )
 
@@ -86,3 +87,34 @@ def test_nothing_to_name_is_no_legend() -> None:
     figure = new_figure(2, 2)
     legend_below(figure, [], [])
     assert not figure.legends
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sales",
+        "US$",
+        "US$ per A$",
+        "$_$",
+        "$x^2$",
+        r"a\$b",
+        r"$\frac$",
+        r"\$",
+        "a_b^c",
+        "$$",
+        3,
+        None,
+    ],
+)
+def test_names_are_written_letter_by_letter(name: object) -> None:
+    figure = new_figure(4, 3)
+    axis = figure.subplots()
+    figure.suptitle(plain(name))
+    axis.set_title(plain(name))
+    axis.plot([0, 1], [0, 1], label=plain(name))
+    axis.set_xticks([0], [plain(name)])
+    legend_below(figure, *axis.get_legend_handles_labels())
+    figure.canvas.draw()
+    (word,) = figure.legends[0].get_texts()
+    for text in (figure._suptitle, axis.title, axis.get_xticklabels()[0], word):
+        assert text._preprocess_math(text.get_text()) == (str(name), False)

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -163,3 +164,9 @@ def test_nothing_known_is_drawn_as_nothing() -> None:
 )
 def test_numbers_are_short(value: float, expected: str) -> None:
     assert short_number(value) == expected
+
+
+def test_a_name_with_dollars_is_no_maths(words: Callable[[Figure], list[str]]) -> None:
+    named = pd.DataFrame({"unique_id": "$_$", "ds": range(4), "y": VALUES})
+    tokens = tokenize_series(named, pieces_vocabulary([*"0123456789 ,.-na"]), SETTINGS)
+    assert any(word.startswith("$_$: 4 values, ") for word in words(plot_tokens(tokens)))

@@ -79,6 +79,11 @@ class Forecaster(SharedParameters, ABC):
         """Steps at the end of given series that a forecast looks at, if there are as many."""
         return self._memory
 
+    @property
+    def _sight(self) -> int:
+        """Steps at the end of a series one of which needs a value, or what all taught is said."""
+        return self._reach
+
     @known_words
     def fit(
         self,
@@ -166,7 +171,7 @@ class Forecaster(SharedParameters, ABC):
         levels = quantile_levels(self.quantiles if quantiles is None else quantiles, level)
         panel, layout = fitted._context(df, static_df)
         panel = self._with_future(panel, layout, future_df, steps)
-        warn_of_unknown(panel, layout, fitted._reach)
+        warn_of_unknown(panel, layout, fitted._sight)
         forecast = forecast_all(fitted, panel, steps, levels)
         return layout.write(*forecast_rows(panel, layout, forecast))
 
@@ -190,7 +195,7 @@ class Forecaster(SharedParameters, ABC):
         n_samples = positive_integer("n_samples", n_samples)
         panel, layout = fitted._context(df, static_df)
         panel = self._with_future(panel, layout, future_df, steps)
-        warn_of_unknown(panel, layout, fitted._reach)
+        warn_of_unknown(panel, layout, fitted._sight)
         paths = sample_all(fitted, panel, steps, n_samples)
         return layout.write(*sample_rows(panel, layout, paths))
 

@@ -51,7 +51,7 @@ def judge(forecaster: Forecaster, panel: Panel, cutoffs: np.ndarray, number: int
     rows = panel.univariate()
     begin = rows.offsets[:-1] + np.repeat(cutoffs, panel.n_variates)
     truth = rows.values[0][begin[:, None] + np.arange(horizon)].astype(np.float64)
-    recent = history.tail(forecaster._reach).univariate()
+    recent = history.tail(forecaster._sight).univariate()
     truth[recent.known_counts == 0] = np.nan  # such forecasts are none of the model's
     return Judged(
         quantiles=forecast.quantiles,

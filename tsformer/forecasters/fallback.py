@@ -124,7 +124,7 @@ def warn_of_unknown(panel: Panel, layout: Layout, memory: int) -> None:
     Args:
         panel: the series.
         layout: names the targets where there are several.
-        memory: steps that a forecast needs.
+        memory: steps at the end, one of which needs a value.
     """
     unknown = np.flatnonzero(~_rows_with_values(panel.tail(memory)))
     if len(unknown):

@@ -43,7 +43,7 @@ def plot(
 
     Raises:
         NotFittedError: before `fit`.
-        ValueError: for frames that do not belong together.
+        ValueError: for frames that do not belong together, and for forecasts from several cut-offs.
     """
     from tsformer.plotting.forecast import forecast_figure, read_truth
     from tsformer.plotting.panels import View

@@ -1,4 +1,4 @@
-"""Parameters as JSON: estimators among them by class and parameters, functions of NumPy by name."""
+"""Parameters as JSON: estimators by class and parameters, functions of NumPy and SciPy by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-_CLASS, _FUNCTION = "forecaster class", "numpy function"
+_CLASS, _FUNCTION = "forecaster class", "function"
+_OF_FUNCTIONS = ("numpy", "scipy.special")
 _OF_SKLEARN = {
     "FunctionTransformer": "sklearn.preprocessing",
     "MaxAbsScaler": "sklearn.preprocessing",
@@ -52,7 +53,7 @@ def _to_json(value: Any) -> Any:
             )
         return {_CLASS: kind, "parameters": parameters_to_json(value)}
     if isinstance(value, np.ufunc):
-        return {_FUNCTION: value.__name__}
+        return {_FUNCTION: _function_name(value)}
     return [_to_json(part) for part in value] if isinstance(value, list | tuple) else value
 
 
@@ -60,11 +61,31 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, dict) and _CLASS in value:
         return made_from_json(value[_CLASS], value["parameters"])
     if isinstance(value, dict) and _FUNCTION in value:
-        function = getattr(np, value[_FUNCTION], None)
-        if not isinstance(function, np.ufunc):
-            raise ValueError(f"{value[_FUNCTION]!r} is no function of values that NumPy has")
-        return function
+        return _function(value[_FUNCTION])
     return tuple(_from_json(part) for part in value) if isinstance(value, list) else value
+
+
+def _function_name(function: np.ufunc) -> str:
+    """Return the name of a function, with its module, by which it can be found again."""
+    for module in _OF_FUNCTIONS:
+        if getattr(importlib.import_module(module), function.__name__, None) is function:
+            return f"{module}.{function.__name__}"
+    raise ValueError(
+        f"{function!r} cannot be saved: load() knows functions of {' and '.join(_OF_FUNCTIONS)} "
+        "only; pass one of these, or a transformer of its own such as LogTransform()"
+    )
+
+
+def _function(name: str) -> np.ufunc:
+    module, _, attribute = name.rpartition(".")
+    known = module in _OF_FUNCTIONS
+    function = getattr(importlib.import_module(module), attribute, None) if known else None
+    if not isinstance(function, np.ufunc):
+        raise ValueError(
+            f"{name!r} is no function of values that {' or '.join(_OF_FUNCTIONS)} has; load it "
+            "with the versions that it was saved with"
+        )
+    return function
 
 
 def _class(kind: str) -> Any:

@@ -17,9 +17,9 @@ from tsformer.forecasters.transform_columns import (
     FittedTransform,
     begin_rows,
     fit_rows,
-    steps_of,
     undo_rows,
 )
+from tsformer.forecasters.transform_steps import steps_of
 from tsformer.forecasters.transformed_laws import asked_levels, law_by_paths, law_by_quantiles
 from tsformer.forecasters.wrapping import WrappingForecaster
 from tsformer.types import Forecast

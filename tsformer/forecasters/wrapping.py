@@ -75,6 +75,10 @@ class WrappingForecaster(Forecaster):
     def _reach(self) -> int:
         return max(self._memory, self.forecaster_._reach)
 
+    @property
+    def _sight(self) -> int:
+        return self.forecaster_._sight  # it is handed more, but says nothing of its own
+
     def _fit_inside(self, panel: Panel, val_size: int | np.ndarray | None) -> Forecaster:
         """Return a fitted copy of the forecaster inside."""
         return clone(self.forecaster).fit_panel(panel, val_size)

@@ -59,7 +59,8 @@ def plot_forecast(
 
     Raises:
         TypeError: for a forecast that is no frame.
-        ValueError: for frames that do not belong together, naming series or column.
+        ValueError: for frames that do not belong together, naming series or column, and for
+            forecasts from several cut-offs.
     """
     schema = schema_like(df, as_pandas(forecast, "forecast"), target_col)
     panel, layout = read_panel(df, schema)
@@ -85,6 +86,10 @@ def forecast_figure(
 ) -> Figure:
     """Return what `plot_forecast` does, for series that were read already."""
     windows = read_windows(forecast, layout)
+    if len({(window.name, window.variate) for window in windows}) < len(windows):
+        raise ValueError(
+            "forecast has several cut-offs (column 'cutoff'); show it by plot_cross_validation"
+        )
     if truth is not None:
         windows = _with_truth(windows, truth, layout)
     scenes, n_series = make_scenes(panel, layout, windows, view)

@@ -22,6 +22,7 @@ from tsformer.plotting.style import (
     dress,
     legend_below,
     new_figure,
+    plain,
 )
 
 _MOST = 50
@@ -190,7 +191,7 @@ def finish(
     alike = all(limit == limits[0] for limit in limits)
     for number, (axis, scene, limit) in enumerate(zip(axes, scenes, limits, strict=True)):
         dress(axis, size=SMALL if n_columns < 3 else TINY, n_ticks=5 if n_columns < 3 else 4)
-        axis.set_title(_shortened(scene.title, width), loc="left", fontsize=MEDIUM)
+        axis.set_title(plain(_shortened(scene.title, width)), loc="left", fontsize=MEDIUM)
         _set_limits(axis, *limit)
         time_axis(axis, np.array(limit), zone, width)
         if alike and number + n_columns < len(axes):
@@ -205,7 +206,7 @@ def finish(
     legend_below(figure, [entries[label] for label in order], order)
     one_target = not layout.variates and layout.time_col is not None
     if one_target and layout.target_col not in _USUAL:
-        figure.supylabel(layout.target_col, fontsize=SMALL)
+        figure.supylabel(plain(layout.target_col), fontsize=SMALL)
 
 
 def tell_left_out(figure: Figure, n_shown: int, n_series: int) -> None:

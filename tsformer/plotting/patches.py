@@ -27,6 +27,7 @@ from tsformer.plotting.style import (
     TINY,
     dress,
     new_figure,
+    plain,
     tint,
 )
 
@@ -137,7 +138,7 @@ def _figure(
     dress(top)
     top.tick_params(labelbottom=False)
     time_axis(below, times, None if layout.wall else layout.zone)
-    name = "" if layout.id_col is None else f"{panel.ids.tolist()[number]}: "
+    name = "" if layout.id_col is None else f"{plain(panel.ids.tolist()[number])}: "
     size = max(end - begin for begin, end in spans)
     title = (
         f"{name}{context_length} steps, {len(spans)} patches of {size}, a new one every {stride}"

@@ -21,6 +21,7 @@ from tsformer.plotting.style import (
     legend_below,
     line_of,
     new_figure,
+    plain,
 )
 
 
@@ -44,7 +45,7 @@ def plot_calibration(backtests: Any) -> Figure:
     axis.plot([0, 100], [0, 100], color=REFERENCE, linewidth=1.0, zorder=0)
     for number, (name, frame) in enumerate(models.items()):
         found = _coverage(frame, name or "backtests")
-        axis.plot(100 * found.index, 100 * found, label=name, **line_of(number))
+        axis.plot(100 * found.index, 100 * found, label=plain(name), **line_of(number))
     for place, words in (((97, 4), "intervals too narrow"), ((3, 96), "intervals too wide")):
         across = "right" if place[0] > 50 else "left"
         axis.text(*place, words, ha=across, va="center", fontsize=SMALL, color=MUTED)
@@ -148,7 +149,7 @@ def _by_step(errors: Sequence[np.ndarray]) -> np.ndarray:
 
 def _draw_steps(axis: Axes, errors: np.ndarray, name: str, number: int) -> None:
     style = line_of(number) | ({"marker": ""} if len(errors) > 30 else {})
-    axis.plot(np.arange(1, len(errors) + 1), errors, label=name, **style)
+    axis.plot(np.arange(1, len(errors) + 1), errors, label=plain(name), **style)
 
 
 def _name_steps(axis: Axes, title: str) -> None:

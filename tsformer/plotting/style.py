@@ -53,6 +53,15 @@ def _are_exact(values: Sequence[float], digits: int) -> bool:
     return all(abs(round(value, digits) - value) <= 1e-6 * 10**-digits for value in values)
 
 
+def plain(text: object) -> str:
+    r"""Return a name as Matplotlib has to be given it, so that it is written letter by letter.
+
+    What stands between two `$` would be typeset as mathematics: `US$ per A$` loses its signs, `$_$`
+    raises. Escape a name once, after it was shortened.
+    """
+    return str(text).replace("$", r"\$")
+
+
 def new_figure(width: float, height: float, dpi: int = 110) -> Figure:
     """Return an empty figure, in inches, that no window system needs to know."""
     figure = Figure(figsize=(width, height), layout="constrained", dpi=dpi)

@@ -26,6 +26,7 @@ from tsformer.plotting.style import (
     TINY,
     legend_below,
     new_figure,
+    plain,
     tint,
 )
 
@@ -94,7 +95,7 @@ def plot_tokens(tokens: TokenizedPanel, *, series: Any = None, n_values: int = 2
     n_shown, n_all = len(written.values), len(chosen.begins)
     part = f"{n_all} values" if n_shown == n_all else f"the first {n_shown} of {n_all} values"
     rate = f"{chosen.tokens_per_value:.3g}"
-    title = f"{chosen.name}: {part}, {rate} token{'' if rate == '1' else 's'} per value"
+    title = f"{plain(chosen.name)}: {part}, {rate} token{'' if rate == '1' else 's'} per value"
     axes[0].set_title(title, loc="left", fontsize=MEDIUM)
     return figure
 
