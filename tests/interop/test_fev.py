@@ -60,27 +60,31 @@ def make_naive(**parameters: Any) -> SeasonalNaiveForecaster:
     return SeasonalNaiveForecaster(**{"horizon": 1, "season_length": SEASON, **parameters})
 
 
-def expected_scores(frame: pd.DataFrame, n_windows: int) -> dict[str, float]:
-    """Return the scores of the seasonal naive forecast, window by window and value by value."""
-    scores: dict[str, list[float]] = {"MASE": [], "WQL": [], "MSE": []}
+def naive_quantile(_: str, past: np.ndarray, level: float) -> np.ndarray:
+    sigma = np.sqrt(((past[SEASON:] - past[:-SEASON]) ** 2).mean())
+    return past[-SEASON:][:HORIZON] + norm.ppf(level) * sigma
+
+
+def expected_scores(
+    frame: pd.DataFrame, n_windows: int, horizon: int = HORIZON, quantile: Any = naive_quantile
+) -> dict[str, float]:
+    """Return the scores of a forecast, window by window and value by value."""
+    found = []
     for window in range(n_windows):
         scaled, losses, truths, squares = [], [], [], []
-        for _, part in frame.groupby("id"):
+        for name, part in frame.groupby("id"):
             values = part["target"].to_numpy()
-            cutoff = len(values) - HORIZON * (n_windows - window)
-            past, truth = values[:cutoff], values[cutoff : cutoff + HORIZON]
-            differences = past[SEASON:] - past[:-SEASON]
-            point, sigma = past[-SEASON:][:HORIZON], np.sqrt((differences**2).mean())
-            scaled += [np.abs(truth - point) / np.abs(differences).mean()]
+            cutoff = len(values) - horizon * (n_windows - window)
+            past, truth = values[:cutoff], values[cutoff : cutoff + horizon]
+            point = quantile(name, past, 0.5)
+            scaled += [np.abs(truth - point) / np.abs(past[SEASON:] - past[:-SEASON]).mean()]
             squares += [(truth - point) ** 2]
             truths += [np.abs(truth)]
             for level in LEVELS:
-                error = truth - (point + norm.ppf(level) * sigma)
+                error = truth - quantile(name, past, level)
                 losses += [2 * np.maximum(level * error, (level - 1) * error)]
-        scores["MASE"].append(np.mean(scaled))
-        scores["MSE"].append(np.mean(squares))
-        scores["WQL"].append(np.mean(losses) / np.mean(truths))
-    return {name: float(np.mean(values)) for name, values in scores.items()}
+        found += [(np.mean(scaled), np.mean(losses) / np.mean(truths), np.mean(squares))]
+    return dict(zip(("MASE", "WQL", "MSE"), np.mean(found, axis=0).tolist(), strict=True))
 
 
 @pytest.mark.parametrize("n_windows", [1, 2])
@@ -202,12 +206,21 @@ def test_targets_are_forecast_together(tmp_path: Path) -> None:
 
 
 def test_forecaster_around_another_is_prepared_inside(tmp_path: Path) -> None:
-    task = make_task(make_frame(60), tmp_path, horizon=2)
-    inside = make_naive()
+    frame, inside = make_frame(60), make_naive()
+    task = make_task(frame, tmp_path, horizon=2, extra_metrics=["WQL"])
     summary = evaluate_task(task, ConformalForecaster(forecaster=inside))
     assert summary["model_name"] == "Conformal"
-    assert summary["MASE"] > 0
     assert inside.horizon == 1
+    columns = {"id_col": "id", "time_col": "timestamp", "target_col": "target"}
+    prepared = make_naive(horizon=2, quantiles=LEVELS, **columns)
+    past = frame.drop(frame.groupby("id").tail(2).index)
+    answer = ConformalForecaster(forecaster=prepared).fit(past).predict()
+    assert (answer["0.9"] != prepared.fit(past).predict()["0.9"]).all()  # the one around shows
+    expected = expected_scores(
+        frame, 1, 2, lambda name, _, level: answer.loc[answer["id"] == name, f"{level:g}"]
+    )
+    for metric in ("MASE", "WQL"):
+        assert summary[metric] == pytest.approx(expected[metric], rel=1e-5)
 
 
 def test_without_fev_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@
 Features become covariates where the forecaster's `static_covariates`, `past_covariates` and
 `future_covariates` name their rows, in order: those of `feat_static_real`, then of
 `feat_static_cat`; of `past_feat_dynamic_real`, then `_cat`; of `feat_dynamic_real`, then `_cat`.
-What is not named is not used.
+For each kind, name every row, or none: then it is not used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from gluonts.model.estimator import Estimator
 from gluonts.model.forecast import QuantileForecast, SampleForecast
 from gluonts.model.predictor import Predictor
 
-from tsformer.data.panel import Panel
 from tsformer.forecasters import Forecaster, load
 from tsformer.forecasters.checks import positive_integer, quantile_levels
 from tsformer.forecasters.fallback import sample_all
@@ -35,7 +34,13 @@ from tsformer.forecasters.saved_parameters import (
     plain_value,
 )
 from tsformer.interop.gluonts_entries import Item, batches, items_of
-from tsformer.interop.gluonts_fitting import fit_to_items, needs_no_fit, reader_for
+from tsformer.interop.gluonts_fitting import (
+    fit_to_items,
+    fit_where_known,
+    needs_no_fit,
+    panel_to_continue,
+    zeros_for,
+)
 from tsformer.types import Forecast
 
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)  # MSIS asks for the outer ones
@@ -51,8 +56,12 @@ class ForecasterPredictor(Predictor):
     forecaster's quantiles and `LEVELS`, or `SampleForecast`s of coherent paths; arrays are `[H]`
     for targets `[T]` and `[H, C]` for targets `[C, T]`, as GluonTS has them.
 
-    A forecaster that needs no fit and has none takes what it has to know of the whole, the season
-    of the frequency and, for `LLMForecaster`, how to write values, from the first batch.
+    A forecaster that needs no fit and has none is set up by the first batch with a value, for each
+    frequency and number of variates. From there all its entries share the season, the categories
+    and scales of covariates (one that never changed there is not used) and, for `LLMForecaster`,
+    how values are written; nothing else of one entry reaches another. A series without a value
+    among the steps that are looked at is answered by zeros, as GluonTS's own baselines do. A
+    fitted forecaster answers it by the distribution of all values that it was fitted to.
 
     Args:
         forecaster: its `horizon` is the prediction length.
@@ -88,23 +97,35 @@ class ForecasterPredictor(Predictor):
         copies: _Copies = {}
         for items in batches(dataset, self.batch_size):
             forecaster = self._fitted(items, copies)
-            panel = _panel_to_continue(forecaster, items)
             if n_samples is None:
-                levels = sorted({*LEVELS, *quantile_levels(forecaster.quantiles)})
-                forecast = forecaster.predict_panel(panel, quantiles=levels)
-                yield from _quantile_forecasts(items, forecast)
+                yield from _quantile_forecasts(items, self._forecast(forecaster, items))
             else:
-                paths = sample_all(forecaster, panel, self.prediction_length, n_samples)
-                yield from _sample_forecasts(items, paths)
+                yield from _sample_forecasts(items, self._paths(forecaster, items, n_samples))
 
-    def _fitted(self, items: Sequence[Item], copies: _Copies) -> Forecaster:
-        """Return the forecaster to ask: its own or, where it is not fitted, a copy that is."""
+    def _fitted(self, items: Sequence[Item], copies: _Copies) -> Forecaster | None:
+        """Return the forecaster to ask: its own or a copy that is fitted; None before any value."""
         if self.forecaster.__sklearn_is_fitted__():
             return self.forecaster
         kind = items[0].kind
-        if kind not in copies:
-            copies[kind] = fit_to_items(self.forecaster, items)
-        return copies[kind]
+        if kind not in copies and (fitted := fit_where_known(self.forecaster, items)) is not None:
+            copies[kind] = fitted
+        return copies.get(kind)
+
+    def _forecast(self, forecaster: Forecaster | None, items: Sequence[Item]) -> Forecast:
+        levels = tuple(sorted({*LEVELS, *quantile_levels(self.forecaster.quantiles)}))
+        if forecaster is None:
+            return zeros_for(items).forecast(len(items), self.prediction_length, levels)
+        return forecaster.predict_panel(panel_to_continue(forecaster, items), quantiles=levels)
+
+    def _paths(
+        self, forecaster: Forecaster | None, items: Sequence[Item], n_samples: int
+    ) -> np.ndarray:
+        """Return coherent paths, `[S * C, n, H]`."""
+        if forecaster is None:
+            n_rows = len(items) * len(items[0].target)
+            return np.zeros((n_rows, n_samples, self.prediction_length))
+        panel = panel_to_continue(forecaster, items)
+        return sample_all(forecaster, panel, self.prediction_length, n_samples)
 
     def serialize(self, path: str | PathLike[str]) -> None:
         """Write the predictor into a folder, as JSON and tensors; GluonTS reads it, too."""
@@ -179,32 +200,6 @@ def _checked(forecaster: Any) -> Forecaster:
         f"forecaster={forecaster!r} must be a forecaster of tsformer, such as "
         "TSFormerForecaster(horizon=48)"
     )
-
-
-def _panel_to_continue(forecaster: Forecaster, items: Sequence[Item]) -> Panel:
-    """Return what a fitted forecaster looks at of entries.
-
-    Raises:
-        ValueError: where it was fitted to another frequency, or other variates.
-    """
-    known = forecaster.panel_
-    reader = reader_for(
-        forecaster, levels=known.levels, memory=forecaster._reach, horizon=int(forecaster.horizon)
-    )
-    names = [str(item) if item.name is None else item.name for item in items]
-    panel = reader.read(items, names)
-    rhythm, fitted = ((freq.unit, freq.step) for freq in (panel.freq, known.freq))
-    if rhythm != fitted and known.freq.unit != "integer":
-        raise ValueError(
-            f"{items[0]} has freq {items[0].kind[0]!r}, but the forecaster was fitted at "
-            f"{known.freq.alias!r}; train one for each"
-        )
-    if panel.n_variates != known.n_variates:
-        raise ValueError(
-            f"{items[0]}: target has {panel.n_variates} variates, but the forecaster was fitted "
-            f"to {known.n_variates}"
-        )
-    return panel
 
 
 def _quantile_forecasts(items: Sequence[Item], forecast: Forecast) -> Iterator[QuantileForecast]:

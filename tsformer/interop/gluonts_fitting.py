@@ -1,15 +1,18 @@
-"""Forecasters learn from GluonTS entries."""
+"""Forecasters learn from GluonTS entries, and read those that they continue."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from tsformer.data.layout import Layout
 from tsformer.data.panel import Panel, sort_keys
 from tsformer.forecasters import Forecaster
+from tsformer.forecasters.fallback import PooledValues
 from tsformer.forecasters.history import append_validation
 from tsformer.interop.gluonts_entries import Item, are_named
 from tsformer.interop.gluonts_panels import KINDS, EntryReader
@@ -24,6 +27,53 @@ def reader_for(forecaster: Forecaster, **settings: Any) -> EntryReader:
     """Return how a forecaster wants entries read; settings are those of `EntryReader`."""
     schema = forecaster._schema
     return EntryReader(covariates={kind: getattr(schema, kind) for kind in KINDS}, **settings)
+
+
+def panel_to_continue(forecaster: Forecaster, items: Sequence[Item]) -> Panel:
+    """Return what a fitted forecaster looks at of entries.
+
+    Raises:
+        ValueError: where it was fitted to another frequency, or other variates.
+    """
+    known = forecaster.panel_
+    reader = reader_for(
+        forecaster, levels=known.levels, memory=forecaster._reach, horizon=int(forecaster.horizon)
+    )
+    names = [str(item) if item.name is None else item.name for item in items]
+    panel = reader.read(items, names)
+    rhythm, fitted = ((freq.unit, freq.step) for freq in (panel.freq, known.freq))
+    if rhythm != fitted and known.freq.unit != "integer":
+        raise ValueError(
+            f"{items[0]} has freq {items[0].kind[0]!r}, but the forecaster was fitted at "
+            f"{known.freq.alias!r}; train one for each"
+        )
+    if panel.n_variates != known.n_variates:
+        raise ValueError(
+            f"{items[0]}: target has {panel.n_variates} variates, but the forecaster was fitted "
+            f"to {known.n_variates}"
+        )
+    return panel
+
+
+def fit_where_known(forecaster: Forecaster, items: Sequence[Item]) -> Forecaster | None:
+    """Return a copy of a forecaster that needs no fit, ready for entries of their kind.
+
+    None where no entry has a value. A variate that has none in all of them is learned as another
+    one that has; what to say of it is not learned from any, but is zero.
+    """
+    known = np.any([pd.notna(item.target).any(axis=1) for item in items], axis=0)  # [C]
+    if not known.any():
+        return None
+    rows = np.where(known, np.arange(len(known)), known.argmax())
+    fitted = fit_to_items(forecaster, [replace(item, target=item.target[rows]) for item in items])
+    fitted.pooled_ = zeros_for(items)
+    return fitted
+
+
+def zeros_for(items: Sequence[Item]) -> PooledValues:
+    """Return what is said of series of which nothing is known: zero, without doubt."""
+    n_variates = len(items[0].target)
+    return PooledValues(mean=np.zeros(n_variates), quantiles=np.zeros((n_variates, 100)))
 
 
 def fit_to_items(

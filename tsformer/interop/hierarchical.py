@@ -47,7 +47,9 @@ def reconcile(
     et al. (2023) show to be a coherent distribution: at each node and step they have the quantiles
     of `forecast`, and nodes hang together as the errors of the backtest do (a Gaussian copula).
     Without one nothing is known of that, and each quantile moves as far as its mean. Quantiles of
-    sums are not the sums of quantiles, so these do not add up, whatever is done.
+    sums are not the sums of quantiles, so these do not add up, whatever is done. `"ols"` and
+    `"wls_struct"` spread the errors of large nodes onto small ones, whose intervals become wide
+    where a backtest is given.
 
     The paths of `predict_samples` are projected path by path. They are drawn for each series by
     itself, hence too narrow in sum where errors of the bottom nodes go together.
