@@ -16,12 +16,21 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         path: of the file; folders that are missing are made.
         write: is given the path of a draft beside it, in a folder of its own, whose name ends as
             that of the file does.
+
+    Raises:
+        OSError: where it cannot be written, with the path of the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        draft = Path(folder) / path.name
-        write(draft)
-        os.replace(draft, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            draft = Path(folder) / path.name
+            write(draft)
+            os.replace(draft, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # The name of a draft would tell nobody anything.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:

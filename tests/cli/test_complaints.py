@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tsformer.cli.complaints import complaint, in_words_of_options
 from tsformer.cli.datasets import Datasets
+from tsformer.forecasters.words import refuse_unknown
 
 NAIVE = ["--forecaster", "SeasonalNaiveForecaster"]
 
@@ -30,6 +32,9 @@ NAIVE = ["--forecaster", "SeasonalNaiveForecaster"]
         (["--horizon"], "argument --horizon: expected one argument"),
         (["--level", "80", "y"], "--level=y must be a number"),
         (["--parameters", "3"], "--parameters=3 must be given by names, such as --parameters."),
+        (["--config", "FILE"], "holds no options by their names, such as horizon: 14; a table"),
+        (["--config=FILE"], "holds no options by their names, such as horizon: 14; a table"),
+        (["--future", "-", "--static", "-"], "--future and --static are both -, but the standard"),
         (["--config", "none.yaml"], "--config: File does not exist: "),
         (["--level", "80", "--quantiles", "0.1"], "--level and --quantiles say the same"),
         (["--output", "a.xlsx"], "--output=a.xlsx must end in .csv or .parquet"),
@@ -39,6 +44,7 @@ NAIVE = ["--forecaster", "SeasonalNaiveForecaster"]
 def test_a_wrong_call_ends_with_code_2_and_a_hint(
     call: Any, file: Path, words: list[str], message: str
 ) -> None:
+    words = [word.replace("FILE", str(file)) for word in words]
     code, out, err = call("predict", file, *words)
     assert (code, out) == (2, "")
     first, second = err.splitlines()
@@ -97,7 +103,8 @@ def test_an_unknown_key_of_a_configuration_gets_the_same_hint(
             [*NAIVE, "--horizon", "2", "--future", "FILE"],
             "name columns of --future by it",
         ),
-        (["--forecaster", "ConformalForecaster", "--horizon", "2"], "takes no `horizon`"),
+        (["--forecaster", "ConformalForecaster"], "say --parameters.forecaster NAME, the forec"),
+        (["--forecaster", "TransformedForecaster"], "say --parameters.forecaster NAME, the for"),
     ],
 )
 def test_an_error_ends_with_code_1_and_one_line_in_words_of_the_command_line(
@@ -142,6 +149,23 @@ def test_an_error_that_nobody_foresaw_is_one_line_with_its_type(
     code, _, err = call("datasets")
     said = "tsformer: KeyError: 'air'; --debug shows where, for a report of this\n"
     assert (code, err) == (1, said)
+
+
+@pytest.mark.parametrize(
+    ("called", "hinted"),
+    [
+        (lambda: len(3), True),  # type: ignore[arg-type]
+        (lambda: refuse_unknown("it", ["a"], ["b"]), False),
+        (lambda: None + 1, True),  # type: ignore[operator]
+    ],
+)
+def test_only_type_errors_that_are_raised_on_purpose_are_said_without_a_hint(
+    call: Any, monkeypatch: pytest.MonkeyPatch, called: Callable[[], Any], hinted: bool
+) -> None:
+    monkeypatch.setattr(Datasets, "run", lambda self: called())
+    code, _, err = call("datasets")
+    assert code == 1
+    assert ("; --debug shows where" in err) == hinted
 
 
 @pytest.mark.parametrize("context", [None, KeyboardInterrupt()])

@@ -54,3 +54,7 @@ def test_an_unknown_name_gets_those_that_are_close(call: Any) -> None:
     code, _, err = call("datasets", "us_birth")
     assert code == 1
     assert "there is no data set 'us_birth'; did you mean 'us_births'" in err
+    _, _, err = call("datasets", "air")
+    assert "did you mean 'air_passengers'? `tsformer datasets` lists them\n" in err
+    _, _, err = call("datasets", "x", "--output", "-")
+    assert err == "tsformer: there is no data set 'x'; `tsformer datasets` lists them\n"

@@ -13,7 +13,7 @@ import yaml
 
 import tsformer
 from tsformer.cli import COMMANDS
-from tsformer.cli.command import Command
+from tsformer.cli.command import Command, UsageError
 from tsformer.cli.parser import read_arguments, summary
 from tsformer.cli.predict import Predict
 
@@ -80,6 +80,48 @@ def test_options_are_read_by_their_types() -> None:
         plot=Path("p.png"),
         wide=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("level: 80", {"level": [80.0]}),
+        ("target_col: y  # one", {"target_col": ["y"]}),
+        ("target_col: 'a b'\nlevel: [80]", {"target_col": ["a b"], "level": [80.0]}),
+        ("level: 80\nhorizon: 3\nfuture_covariates: a", {"level": [80.0], "horizon": 3}),
+        ("{horizon: 3, level: 80}", {"level": [80.0], "horizon": 3}),
+        ("level: null", {"level": None}),
+        ("parameters: {level: 80, lr: 1e-3}", {"parameters": {"level": 80, "lr": 1e-3}}),
+        ("level: 80\nparameters: {lr: 1e-3}", {"level": [80.0], "parameters": {"lr": 1e-3}}),
+    ],
+)
+def test_one_value_in_a_file_is_a_list_of_one(
+    tmp_path: Path, text: str, read: dict[str, Any]
+) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    found = read_arguments("predict", Predict, ["a.csv", "--config", str(tmp_path / "c.yaml")])
+    assert {name: getattr(found, name) for name in read} == read
+
+
+def test_a_configuration_that_is_no_yaml_is_refused_with_the_place(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("level: [80\nhorizon: 3\n")
+    with pytest.raises(UsageError, match=r"c.yaml is no YAML: line 2, column \d+: expected"):
+        read_arguments("predict", Predict, ["a.csv", "--config", str(tmp_path / "c.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("predict", ["--output FILE", "--plot FILE", "--future FILE", "--static FILE"]),
+        ("predict", ["--config FILE"]),
+        ("fit", ["--output FOLDER"]),
+        ("plot", ["--output FILE"]),
+        ("tokenize", ["--output FOLDER"]),
+    ],
+)
+def test_files_and_folders_are_called_so(call: Any, name: str, shown: list[str]) -> None:
+    out = call(name, "--help").out
+    assert all(option in out for option in shown)
 
 
 def test_what_is_printed_as_yaml_is_read_as_the_same_options(call: Any, tmp_path: Path) -> None:

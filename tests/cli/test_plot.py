@@ -65,12 +65,15 @@ def test_predict_draws_beside_answering(call: Any, file: Path, tmp_path: Path) -
     assert (tmp_path / "a.png").read_bytes().startswith(BEGINS[".png"])
 
 
-def test_other_kinds_and_several_targets_are_refused(call: Any, file: Path, tmp_path: Path) -> None:
+def test_several_targets_get_a_panel_each(call: Any, file: Path, tmp_path: Path) -> None:
+    pd.read_csv(file).assign(price=1.0).to_csv(file, index=False)
+    words = ["--target_col", "y", "price", "--output", tmp_path / "a.svg"]
+    assert call("plot", file, *NAIVE, *words) == (0, "", "")
+    drawn = texts(tmp_path / "a.svg")
+    assert all(word in drawn for word in ("south", "north", "price"))
+
+
+def test_other_kinds_are_refused(call: Any, file: Path, tmp_path: Path) -> None:
     code, _, err = call("plot", file, *NAIVE, "--output", tmp_path / "a.gif")
     assert code == 2
     assert "must end in .png, .svg or .pdf" in err
-    words = ["--target_col", "y", "y2", "--output", tmp_path / "a.png"]
-    pd.read_csv(file).assign(y2=1.0).to_csv(file, index=False)
-    code, _, err = call("plot", file, *NAIVE, *words)
-    assert code == 2
-    assert "name one as --target_col" in err

@@ -91,6 +91,9 @@ def test_a_folder_is_a_saved_forecaster_which_may_be_asked_for_another_horizon(
     code, _, err = call(*words, "--parameters.random_state", 1)
     assert code == 2
     assert "--parameters was settled when" in err
+    code, _, err = call(*words, "--freq", "D")
+    assert code == 2
+    assert "--freq was settled when" in err
 
 
 def test_a_forecaster_inside_another_is_described_as_in_a_suite(

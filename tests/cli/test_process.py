@@ -37,6 +37,18 @@ def test_when_nobody_reads_on_then_quiet(words: list[str]) -> None:
     process.stderr.close()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("words", [["--help"], ["predict", "--help"], ["datasets"]])
+def test_when_the_answer_cannot_be_written_then_one_line(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        process = start(*words, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.startswith("tsformer: ")
+    assert err.count("\n") == 1
+    assert "No space left on device" in err
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c_ends_it_quietly_with_code_130(file: Path, tmp_path: Path) -> None:
     endless = ["--parameters.max_steps", 10**9, "--parameters.patience", 10**9]

@@ -71,6 +71,31 @@ def test_what_is_not_text_is_refused_and_parquet_named_as_not_for_pipes(
             read_table(name)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ds;y\n2024-01-01;3,5\n", "is separated by ';'; convert it to commas, and its numbers to"),
+        ("id;ds;y\na;2024-01-01;3\n", "is separated by ';'; convert it to commas"),
+        ("ds\ty\n2024-01-01\t3\n", "is separated by tabs; convert it to commas"),
+        ("", "is empty; it needs a line with the names"),
+        ("\n\n", "is empty; it needs a line with the names"),
+    ],
+)
+def test_what_is_no_csv_is_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    for name, called in (("-", "the standard input"), (str(tmp_path / "a.csv"), "a.csv")):
+        with pytest.raises(ValueError, match=f"{called} {message}"):
+            read_table(name)
+
+
+def test_a_name_may_hold_a_semicolon(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("ds,y;z\n2024-01-01,3\n")
+    assert list(read_table(str(tmp_path / "a.csv"))) == ["ds", "y;z"]
+
+
 def long_of(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     return list(frame[["unique_id", "ds", "y"]].itertuples(index=False, name=None))
 

@@ -198,7 +198,7 @@ def test_nanogpt_is_the_default_and_has_a_token_per_value(
         (["FILE", "--tokenizer", "none"], None, "none: there is no such model folder or GGUF"),
         (["FILE", "--settings", "nope"], None, "preset='nope' is none of llmtime-gpt3"),
         (["FILE"], "a,b\n1,2\n", "no column 'ds' or 'timestamp' among ['a', 'b']"),
-        (["FILE"], "", "No columns to parse from file"),
+        (["FILE"], "", "is empty; it needs a line with the names of the columns"),
         (["FILE"], "ds,y\n1,2\n3,4,5,6\n", "Expected 2 fields in line 3, saw 4"),
         (["FILE"], "ds,y\n2024-01-01,x\n", "column 'y' has 'x' at row 0, which is not a number"),
         (
@@ -234,9 +234,28 @@ def test_when_writing_fails_then_no_half_file_is_left(
     file: Path, tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_text("a file, not a folder")
-    assert run(file, "--tokenizer", tokenizer, "--output", tmp_path / "out") == 1
-    assert "File exists" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        run(file, "--tokenizer", tokenizer, "--output", tmp_path / "out")
+    assert stopped.value.code == 2
+    assert "out is a file; pass the name of a folder" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["demand.csv", "out"]
+
+
+def test_columns_of_other_names_are_told(
+    file: Path, tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "--tokenizer", tokenizer) == 0
+    expected = capsys.readouterr().out
+    renamed = FRAME.set_axis(["place", "day", "sold"], axis="columns").assign(y="no number")
+    renamed.to_csv(file, index=False)
+    words = ["--id_col", "place", "--time_col", "day", "--target_col", "sold"]
+    assert run(file, "--tokenizer", tokenizer, *words) == 0
+    assert capsys.readouterr().out == expected
+    assert run(file, "--tokenizer", tokenizer) == 1
+    assert "--id_col, --time_col and --target_col" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(file, "--tokenizer", tokenizer, *words, "y")
+    assert "--target_col must be one column" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -286,3 +286,59 @@ def test_when_times_are_periods_then_their_frequency_is_known(
     read = read_times(periods, "ds", where)
     assert read.freq == found
     np.testing.assert_array_equal(found.times(read.values[0], np.arange(30)), read.values)
+
+
+@pytest.mark.parametrize(
+    ("column", "form"),
+    [
+        ([20240130, 20240131, 20240201], "%Y%m%d"),
+        ([20240201, 20240131], "%Y%m%d"),
+        ([20240131, 20240229, 20240331], "%Y%m%d"),
+        ([20240101, 20240201, 20240301], "%Y%m%d"),
+        ([202312, 202401], "%Y%m"),
+        (np.array([202309, 202312, 202403], np.int32), "%Y%m"),
+        (pd.array([20240131, 20240201], "Int64"), "%Y%m%d"),
+        ([20240131.0, 20240201.0], "%Y%m%d"),
+    ],
+)
+def test_when_dates_are_written_as_numbers_then_error_names_the_remedy(
+    column: Any, form: str
+) -> None:
+    remedy = f'pandas.to_datetime(column.astype(str), format="{form}")'
+    with pytest.raises(ValueError, match=f"column 'ds' has dates.*{re.escape(remedy)}"):
+        times(column)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        range(20240101, 20240141),
+        range(20240101, 20240130),
+        range(20240000, 20250000),
+        range(202301, 202400),
+        [202301, 202401, 202501],
+        [20191231, 20201231, 20211231],
+        [1990, 1991, 1992],
+        [1, 2, 3],
+        [20240131],
+        [20240131, 20240131],
+        [180000, 180001, 180101],
+        [17991231, 18000101],
+        [202412, 20250101],
+    ],
+)
+def test_when_numbers_count_then_they_are_no_dates(column: Any) -> None:
+    assert times(list(column)).tolist() == list(column)
+
+
+@pytest.mark.parametrize("kind", [object, "string"])
+def test_when_one_cell_makes_text_of_a_column_then_that_cell_is_named(kind: Any) -> None:
+    column = pd.Series(["0.0", None, "1e3", "n/a-x", "2", "worse"], dtype=kind)
+    message = "column 'y' has 'n/a-x' at place 3, which is not a number; correct it, or replace it"
+    with pytest.raises(ValueError, match=message):
+        numbers(column)
+
+
+def test_when_all_text_is_numbers_then_the_text_is_blamed_as_such() -> None:
+    with pytest.raises(ValueError, match=r"has '1' at place 0.*convert the column.*astype\(float"):
+        numbers(pd.Series(["1", "2.5", None]))

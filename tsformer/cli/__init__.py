@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import fields
+from dis import opmap
 from typing import NoReturn
 
 import tsformer
@@ -37,6 +38,7 @@ COMMANDS: dict[str, type[Command]] = {
     "pretrain": Pretrain,
     "tokenize": Tokenize,
 }
+_RAISE = opmap["RAISE_VARARGS"]
 _INTERRUPTED, _NOBODY_READS = 130, 141  # as shells count what ends by a signal
 
 
@@ -51,16 +53,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # none does (docs/log.md). Read when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     given = list(sys.argv[1:] if arguments is None else arguments)
+    ended: int | SystemExit = 0
     try:
         try:
-            return _run(given)
-        finally:  # help ends by SystemExit
-            sys.stdout.flush()
+            ended = _run(given)
+        except SystemExit as stopped:  # after help
+            ended = stopped
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to flush
-        return _NOBODY_READS
+        if isinstance(error, BrokenPipeError):
+            return _NOBODY_READS
+        if ended != 1:  # else it was said
+            say(f"the answer cannot be written: {error}")
+        return 1
+    if isinstance(ended, SystemExit):
+        raise ended
+    return ended
 
 
 def _run(given: list[str]) -> int:
@@ -79,7 +90,8 @@ def _run(given: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # whatever it is, the caller wants one line and a code
-        if command is None or command.debug:
+        unforeseen = command is None and not isinstance(error, OSError)  # help on a full disk, say
+        if unforeseen or (command is not None and command.debug):
             traceback.print_exc()
         say(_line(error, kind))
         return 1
@@ -130,6 +142,18 @@ def _line(error: Exception, command: type[Command]) -> str:
     """Return an error in one line, in the words of the command line."""
     text = " ".join(str(error).split())
     text = in_words_of_options(text, [field.name for field in fields(command)])
-    if isinstance(error, ImportError | OSError | TypeError | ValueError) and text:
+    meant = isinstance(error, ImportError | OSError | ValueError) or _is_check(error)
+    if meant and text:
         return text
     return f"{type(error).__name__}: {text}; --debug shows where, for a report of this"
+
+
+def _is_check(error: Exception) -> bool:
+    """Return True for a TypeError that a `raise` of ours made, not a call that went wrong."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if place is None or not isinstance(error, TypeError):
+        return False
+    code, module = place.tb_frame.f_code, place.tb_frame.f_globals.get("__name__", "")
+    return module.startswith("tsformer") and code.co_code[place.tb_lasti] == _RAISE

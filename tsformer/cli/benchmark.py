@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from tsformer.cli.command import Command, UsageError, argument, say
+from tsformer.cli.command import FOLDER, Command, UsageError, argument, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Benchmark(Command):
     group: ClassVar[str] = "what to run"
 
     suite: str | None = argument("CONFIG", None)
-    output: Path = Path("results")
+    output: Path = field(default=Path("results"), metadata=FOLDER)
     tasks: list[str] | None = None
     models: list[str] | None = None
     fresh: bool = False

@@ -12,6 +12,9 @@ class UsageError(Exception):
     """The command was called in a way that it is not meant to be."""
 
 
+FILE, FOLDER = {"shown": "FILE"}, {"shown": "FOLDER"}  # metadata of fields given by their names
+
+
 def argument(metavar: str, default: Any = MISSING) -> Any:
     """Return a field that is given by its place, not by its name; shown as `metavar`."""
     return field(default=default, metadata={"metavar": metavar})

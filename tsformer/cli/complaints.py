@@ -11,6 +11,7 @@ _HOW_TO_NAME = (
     "; say which by --id_col, --time_col and --target_col, or, where each column is a series, "
     "--wide; what lacks is"
 )
+_NO_DATES = "; leave --freq out, or write the times as dates such as 2024-12-31"
 _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -23,6 +24,7 @@ def complaint(message: str, kinds: Mapping[str, Any], called: Mapping[str, str])
         called: how they are called on the command line, such as `--horizon` or `FILE`.
     """
     message = " ".join(message.split())
+    message = message.replace('Parser key "config": Parser', "Parser")  # of what is in the file
     if found := re.search(r"nrecognized arguments: (.*)", message):
         return _unknown(found[1].split()[0], kinds)
     if found := re.search(r"(?:Option|Key) '([\w.]+)' is not", message):
@@ -76,5 +78,7 @@ def in_words_of_options(message: str, options: Iterable[str]) -> str:
     names = "|".join(sorted(options))
     message = re.sub(rf"(?<![\w.-])({names})=(?=[\w'\"\[-])", r"--\1=", message)
     message = re.sub(rf"(?<![\w.-])({names})=(?=\W|$)", r"--\1", message)
+    message = message.replace("list_datasets() names them all", "`tsformer datasets` lists them")
+    message = re.sub(r"(?<=does not fit times that are whole numbers)$", _NO_DATES, message)
     message = re.sub(r"\b(future_df|static_df)\b", lambda found: _FILES[found[1]], message)
     return message.replace("; name yours by", _HOW_TO_NAME) if "wide" in options else message

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from tsformer.cli.command import Command, argument
+from tsformer.cli.command import FILE, Command, argument
 from tsformer.cli.tables import check_output, write_table
 
 
@@ -27,18 +28,30 @@ class Datasets(Command):
     group: ClassVar[str] = "what to show"
 
     name: str | None = argument("NAME", None)
-    output: str | None = None
+    output: str | None = field(default=None, metadata=FILE)
 
     def run(self) -> int:
         """Print what is known, or write series."""
         check_output(self.output)
         from tsformer.data import list_datasets, load_dataset
 
+        if self.name is not None:
+            _check_name(self.name, list_datasets()["name"].tolist())
         if self.output is not None:
             write_table(load_dataset(self.name) if self.name else list_datasets(), self.output)
             return 0
         print(_described(self.name) if self.name else _listed())
         return 0
+
+
+def _check_name(name: str, known: list[str]) -> None:
+    """Raise a ValueError for a data set that does not exist, with those that may be meant."""
+    if name in known:
+        return
+    close = [word for word in known if name.lower() in word] if len(name) > 1 else []
+    close = (close or difflib.get_close_matches(name, known))[:3]
+    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    raise ValueError(f"there is no data set {name!r}; {hint}`tsformer datasets` lists them")
 
 
 def _listed() -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tsformer.cli.series import ForecasterCommand, told
+from tsformer.cli.command import FILE
+from tsformer.cli.making import told
+from tsformer.cli.series import ForecasterCommand
 from tsformer.cli.tables import PIPE, check_output, write_table
 
 if TYPE_CHECKING:
@@ -48,11 +50,12 @@ class Evaluate(ForecasterCommand):
     n_windows: int = 1
     step_size: int | None = None
     refit: bool | int | None = None
-    output: str | None = None
+    output: str | None = field(default=None, metadata=FILE)
 
     def run(self) -> int:
         """Print the table."""
-        check_output(self.output)
+        self.check_inputs()
+        check_output(self.output, self.inputs.values())
         frame = self.frame
         forecaster, refit = self._asked()
         options: dict[str, Any] = {"n_windows": self.n_windows, "step_size": self.step_size}

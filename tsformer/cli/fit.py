@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tsformer.cli.command import UsageError, say
+from tsformer.cli.command import FOLDER, UsageError, say
+from tsformer.cli.outputs import check_folder
 from tsformer.cli.series import ForecasterCommand
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Fit(ForecasterCommand):
 
     group: ClassVar[str] = "what to learn, and where to keep it"
 
-    output: Path
+    output: Path = field(metadata=FOLDER)
     val_size: int | None = None
     forecaster: str = "PatchTSTForecaster"
 
@@ -44,6 +45,8 @@ class Fit(ForecasterCommand):
             raise UsageError(
                 f"--forecaster={self.forecaster} is fitted already; name a class to fit a new one"
             )
+        self.check_inputs()
+        check_folder(self.output, "output", may_hold=("config.json", "model.safetensors"))
         frame, static = self.frame, self.static_frame
         fitted = self.unfitted().fit(frame, static_df=static, val_size=self.val_size)
         fitted.save(self.output)

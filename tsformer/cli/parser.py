@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from argparse import SUPPRESS, Action, ArgumentError
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
@@ -15,6 +16,8 @@ from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
 
 from tsformer.cli.command import Command, UsageError
 from tsformer.cli.complaints import complaint
+from tsformer.cli.configs import configs_first
+from tsformer.cli.nested import nested_together
 
 _ELEMENTS = {str: "NAME", float: "NUMBER", Path: "FILE"}
 
@@ -35,10 +38,18 @@ class HelpFormatter(DefaultHelpFormatter):
         return "\n".join(indent + line for line in text.splitlines())
 
 
+class Parser(ArgumentParser):
+    """Does not keep quiet where help cannot be written."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Write the help."""
+        (file or sys.stdout).write(self.format_help())
+
+
 def make_parser(name: str, command: type[Command]) -> ArgumentParser:
     """Return the parser of a command."""
     documented = parse(command.__doc__ or "")
-    parser = ArgumentParser(
+    parser = Parser(
         prog=f"tsformer {name}",
         usage=usage(name, command),
         description=" ".join(_paragraphs(documented)),
@@ -54,7 +65,7 @@ def make_parser(name: str, command: type[Command]) -> ArgumentParser:
             groups[title] = parser.add_argument_group(title)
         _add(groups[title], field, hints[field.name], texts[field.name])
     text = "YAML file of options, by their names here; what is said beside it counts more"
-    parser.add_argument("--config", action=ActionConfigFile, help=text)
+    parser.add_argument("--config", action=ActionConfigFile, metavar="FILE", help=text)
     return parser
 
 
@@ -66,11 +77,13 @@ def read_arguments(name: str, command: type[Command], arguments: Sequence[str]) 
     """
     parser = make_parser(name, command)
     known = fields(command)
+    hints = get_type_hints(command)
+    kinds = {field.name: _plain_type(hints[field.name]) for field in known}
+    lists, mappings = ([n for n in kinds if get_origin(kinds[n]) is kind] for kind in (list, dict))
     try:
-        given = parser.parse_args(_config_first(arguments))
+        words = nested_together(arguments, mappings)
+        given = parser.parse_args(configs_first(words, lists))
     except ArgumentError as error:
-        hints = get_type_hints(command)
-        kinds = {field.name: _plain_type(hints[field.name]) for field in known}
         called = {f.name: f.metadata.get("metavar", f"--{f.name}") for f in known}
         raise UsageError(complaint(str(error), kinds, called)) from error
     return command(**{field.name: given[field.name] for field in known})
@@ -84,7 +97,7 @@ def usage(name: str, command: type[Command]) -> str:
         if metavar := field.metadata.get("metavar"):
             words.append(metavar if required else f"[{metavar}]")
         elif required:
-            words.append(f"--{field.name} {field.name.upper()}")
+            words.append(f"--{field.name} {_shown(field)}")
     return " ".join(["tsformer", name, *words, "[options]"])
 
 
@@ -100,7 +113,7 @@ def _add(group: Any, field: Field[Any], hint: Any, text: str) -> None:
         group.add_argument(f"--{field.name}", action="store_true", help=text)
         return
     metavar, required = field.metadata.get("metavar"), field.default is MISSING
-    taken: dict[str, Any] = {"type": kind, "metavar": metavar or field.name.upper(), "help": text}
+    taken: dict[str, Any] = {"type": kind, "metavar": metavar or _shown(field), "help": text}
     if metavar:
         group.add_argument(field.name, **taken, **({} if required else {"nargs": "?"}))
         return
@@ -109,6 +122,11 @@ def _add(group: Any, field: Field[Any], hint: Any, text: str) -> None:
         taken |= {"type": element, "nargs": "+", "metavar": _ELEMENTS[element]}
     default = {"required": True} if required else {"default": field.default}
     group.add_argument(f"--{field.name}", **taken, **default)
+
+
+def _shown(field: Field[Any]) -> str:
+    """Return what help calls the value of an option."""
+    return str(field.metadata.get("shown", field.name.upper()))
 
 
 def _plain_type(hint: Any) -> Any:
@@ -149,16 +167,3 @@ def _paragraphs(documented: Docstring) -> Iterator[str]:
 def _examples(documented: Docstring) -> str:
     lines = [line for e in documented.examples for line in (e.description or "").splitlines()]
     return "\n".join(["examples:", *(f"  {line}" for line in lines)])
-
-
-def _config_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with `--config FILE` before all that it must not overrule."""
-    first: list[str] = []
-    rest = list(arguments)
-    for place in reversed(range(len(rest))):
-        if rest[place] == "--config":
-            first = [*rest[place : place + 2], *first]
-            del rest[place : place + 2]
-        elif rest[place].startswith("--config="):
-            first.insert(0, rest.pop(place))
-    return first + rest

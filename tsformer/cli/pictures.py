@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsformer.cli.command import UsageError
+from tsformer.cli.outputs import check_file
 from tsformer.files import write_whole
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 _KINDS = (".png", ".svg", ".pdf")
 
 
-def check_picture(path: Path | None, option: str) -> None:
-    """Raise a UsageError for a picture of another kind, before time is spent on it."""
-    if path is not None and path.suffix.lower() not in _KINDS:
+def check_picture(path: Path | None, option: str, inputs: Iterable[str] = ()) -> None:
+    """Raise a UsageError for a picture that cannot be written, before time is spent on it."""
+    if path is None:
+        return
+    if path.suffix.lower() not in _KINDS:
         raise UsageError(f"--{option}={path} must end in {', '.join(_KINDS[:-1])} or {_KINDS[-1]}")
+    check_file(path, option, inputs)
 
 
 def write_picture(
@@ -33,13 +37,7 @@ def write_picture(
         forecast: what `predict` returned, or `cross_validation`.
         path: the file to write.
         ids: the series to show; None for the first ones.
-
-    Raises:
-        UsageError: for several targets, which a picture does not take.
     """
-    target = command.schema.target_col
-    if not (target is None or isinstance(target, str)):
-        raise UsageError("pictures show one target; name one as --target_col")
     from tsformer.data.frame import read_panel
     from tsformer.plotting import plot_cross_validation, plot_forecast
 
@@ -50,5 +48,6 @@ def write_picture(
     if "cutoff" in forecast.columns:
         figure = plot_cross_validation(command.frame, forecast, ids=shown)
     else:
+        target = command.schema.target_col
         figure = plot_forecast(command.frame, forecast, ids=shown, target_col=target)
     write_whole(path, figure.savefig)

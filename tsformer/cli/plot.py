@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from tsformer.cli.command import argument
+from tsformer.cli.command import FILE, argument
 from tsformer.cli.pictures import check_picture, write_picture
 from tsformer.cli.predict import ForecastCommand
 
@@ -29,12 +29,13 @@ class Plot(ForecastCommand):
     group: ClassVar[str] = "what to draw"
 
     forecast: str | None = argument("FORECAST", None)
-    output: Path
+    output: Path = field(metadata=FILE)
     ids: list[str] | None = None
 
     def run(self) -> int:
         """Write the picture."""
-        check_picture(self.output, "output")
+        self.check_inputs()
+        check_picture(self.output, "output", self.inputs.values())
         made = None if self.forecast is None else self.read(self.forecast)
         forecast = self.forecasts() if made is None else made
         write_picture(self, forecast, self.output, self.ids)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tsformer.cli.command import UsageError
+from tsformer.cli.command import FILE, UsageError
 from tsformer.cli.pictures import check_picture, write_picture
 from tsformer.cli.series import ForecasterCommand
 from tsformer.cli.tables import check_output, write_table
@@ -30,7 +30,7 @@ class ForecastCommand(ForecasterCommand):
 
     level: list[float] | None = None
     quantiles: list[float] | None = None
-    future: str | None = None
+    future: str | None = field(default=None, metadata=FILE)
 
     def forecasts(self) -> pd.DataFrame:
         """Return the forecasts as a frame.
@@ -74,15 +74,16 @@ class Predict(ForecastCommand):
 
     group: ClassVar[str] = "what to answer"
 
-    output: str | None = None
-    plot: Path | None = None
+    output: str | None = field(default=None, metadata=FILE)
+    plot: Path | None = field(default=None, metadata=FILE)
 
     def run(self) -> int:
         """Write the forecasts."""
-        check_output(self.output)
-        check_picture(self.plot, "plot")
+        self.check_inputs()
+        check_output(self.output, self.inputs.values())
+        check_picture(self.plot, "plot", self.inputs.values())
         forecast = self.forecasts()
+        write_table(forecast, self.output)  # first: it is what was asked for
         if self.plot is not None:
             write_picture(self, forecast, self.plot)
-        write_table(forecast, self.output)
         return 0

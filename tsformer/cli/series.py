@@ -5,15 +5,15 @@ Parameters have the names that they have in Python, and in the suites' YAML.
 
 from __future__ import annotations
 
-import difflib
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tsformer.cli.command import Command, UsageError, argument, say
-from tsformer.cli.tables import read_table
+from tsformer.cli.command import FILE, Command, UsageError, argument, say
+from tsformer.cli.making import check_name, make_forecaster, told
+from tsformer.cli.tables import PIPE, read_table
+from tsformer.cli.times import with_dates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tsformer.forecasters import Forecaster
 
 _COLUMNS = ("id_col", "time_col", "target_col")
+_READ = ("file", "forecast", "future", "static")  # fields that name tables
 _COVARIATES = ("past_covariates", "future_covariates", "static_covariates")
 
 
@@ -59,6 +60,36 @@ class SeriesCommand(Command):
         said = dict(zip(_COLUMNS, (self.id_col, self.time_col, single), strict=True))
         return {name: value for name, value in said.items() if value is not None}
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The files that are read, by what they are called on the command line."""
+        known = {f.name: f.metadata.get("metavar", f"--{f.name}") for f in fields(self)}
+        given = {known[name]: getattr(self, name) for name in _READ if name in known}
+        return {called: file for called, file in given.items() if file is not None}
+
+    @functools.cached_property
+    def frame(self) -> pd.DataFrame:
+        """The table in the file."""
+        table = read_table(self.file, self._id_col, self.wide)
+        return with_dates(table, self._time_col)
+
+    @property
+    def _id_col(self) -> str | None:
+        return self.id_col
+
+    @property
+    def _time_col(self) -> str | None:
+        return self.time_col
+
+    def check_inputs(self) -> None:
+        """Raise a UsageError for two tables from the standard input, which holds one."""
+        piped = [called for called, file in self.inputs.items() if file == PIPE]
+        if len(piped) > 1:
+            raise UsageError(
+                f"{piped[0]} and {piped[1]} are both -, but the standard input holds one table; "
+                "name a file for one of them"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForecasterCommand(SeriesCommand):
@@ -70,7 +101,11 @@ class ForecasterCommand(SeriesCommand):
         horizon: steps to forecast; what is usual for the frequency where not given, or what a
             saved forecaster was fitted for.
         parameters: parameters of the forecaster, by name: --parameters.max_steps 200
-            --parameters.random_state 1.
+            --parameters.random_state 1. ConformalForecaster and TransformedForecaster wrap another
+            one, --parameters.forecaster NAME, or with parameters of its own
+            --parameters.forecaster.forecaster NAME --parameters.forecaster.parameters.max_steps
+            200; the latter transforms by --parameters.transformer LogTransform, in YAML by a list
+            of several, too.
         static: file with one row per series, for static_covariates.
         static_covariates: columns of the file --static.
         past_covariates: columns of FILE that are known up to its end.
@@ -82,7 +117,7 @@ class ForecasterCommand(SeriesCommand):
     forecaster: str = "TSFormerForecaster"
     horizon: int | None = None
     parameters: dict[str, Any] | None = None
-    static: str | None = None
+    static: str | None = field(default=None, metadata=FILE)
     static_covariates: list[str] | None = None
     past_covariates: list[str] | None = None
     future_covariates: list[str] | None = None
@@ -102,23 +137,22 @@ class ForecasterCommand(SeriesCommand):
         return Schema(**{name: getattr(self.saved, name) for name in _COLUMNS})
 
     @functools.cached_property
-    def frame(self) -> pd.DataFrame:
-        """The table in the file."""
-        return read_table(self.file, self._id_col, self.wide)
-
-    @functools.cached_property
     def static_frame(self) -> pd.DataFrame | None:
         """The table of static covariates."""
-        return None if self.static is None else self.read(self.static)
+        return None if self.static is None else read_table(self.static, self._id_col)
 
     def read(self, file: str) -> pd.DataFrame:
         """Return another table of the same series."""
-        return read_table(file, self._id_col)
+        return with_dates(read_table(file, self._id_col), self._time_col, like=self.frame)
 
     @property
     def _id_col(self) -> str | None:
         # A new forecaster need not be known, whose import takes longer than a wrong name should.
         return self.schema.id_col if self.is_saved else self.id_col
+
+    @property
+    def _time_col(self) -> str | None:
+        return self.schema.time_col if self.is_saved else self.time_col
 
     def unfitted(self) -> Forecaster:
         """Return a new forecaster with all that was said, the usual horizon where none was."""
@@ -137,7 +171,8 @@ class ForecasterCommand(SeriesCommand):
         Raises:
             UsageError: for parameters, which it has already.
         """
-        settled = [name for name in ("parameters", *_COVARIATES) if getattr(self, name) is not None]
+        names = ("parameters", "freq", *_COVARIATES)
+        settled = [name for name in names if getattr(self, name) is not None]
         if settled:
             raise UsageError(
                 f"--{settled[0]} was settled when {self.forecaster} was fitted; leave it out, or "
@@ -154,49 +189,3 @@ class ForecasterCommand(SeriesCommand):
         step = f"a step of {freq.alias!r}" if freq.alias else "times without dates"
         say(f"horizon={freq.usual_horizon}, which is usual for {step}; others by --horizon")
         return freq.usual_horizon
-
-
-def make_forecaster(
-    name: str, shared: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> Forecaster:
-    """Return an unfitted forecaster.
-
-    Args:
-        name: of its class.
-        shared: the horizon, columns and covariates; of the forecaster inside where there is one,
-            which parameters then describe: `{"forecaster": {"forecaster": NAME, "parameters": …}}`,
-            or by its name alone.
-        parameters: all others.
-    """
-    from tsformer.forecasters import FORECASTERS
-
-    check_name(name)
-    made: Any = FORECASTERS[name]
-    inside = parameters.get("forecaster")
-    if inside is None:
-        return made(**{**parameters, **shared})
-    described: Mapping[str, Any] = {"forecaster": inside} if isinstance(inside, str) else inside
-    within = make_forecaster(described["forecaster"], shared, described.get("parameters", {}))
-    return made(**{**parameters, "forecaster": within})
-
-
-def told(forecaster: Forecaster, **shared: Any) -> Forecaster:
-    """Return a forecaster after it was told what all are told, or what is inside it was."""
-    from tsformer.forecasters.wrapping import WrappingForecaster
-
-    place, inside = "", forecaster
-    while isinstance(inside, WrappingForecaster):
-        place, inside = f"{place}forecaster__", inside.forecaster
-    return forecaster.set_params(**{f"{place}{name}": value for name, value in shared.items()})
-
-
-def check_name(name: str) -> None:
-    """Raise a ValueError for the name of a forecaster that does not exist."""
-    from tsformer.forecasters import FORECASTERS
-
-    if name not in FORECASTERS:
-        close = difflib.get_close_matches(name, FORECASTERS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(FORECASTERS)}"
-        raise ValueError(
-            f"--forecaster={name} is neither a forecaster nor a folder of a saved one; {hint}"
-        )

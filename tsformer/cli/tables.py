@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsformer.cli.command import UsageError
+from tsformer.cli.outputs import check_file
 from tsformer.files import write_text, write_whole
 
 if TYPE_CHECKING:
@@ -41,10 +43,20 @@ def read_table(file: str, id_col: str | None = None, wide: bool = False) -> pd.D
     return _melted(frame) if wide else frame
 
 
-def check_output(output: str | None) -> None:
-    """Raise a UsageError for a file whose kind cannot be written, before time is spent."""
-    if output not in (None, PIPE) and not str(output).endswith((*_PARQUET, ".csv")):
+def check_output(output: str | None, inputs: Iterable[str] = ()) -> None:
+    """Raise an error for a table that cannot be written, before time is spent.
+
+    Args:
+        output: CSV or Parquet; `"-"` or None for the standard output.
+        inputs: files that are read.
+    """
+    if output is None or output == PIPE:
+        return
+    if not output.endswith((*_PARQUET, ".csv")):
         raise UsageError(f"--output={output} must end in .csv or .parquet, or be - for the screen")
+    if output.endswith(_PARQUET):
+        _require_parquet()
+    check_file(Path(output), "output", inputs)
 
 
 def write_table(frame: pd.DataFrame, output: str | None) -> None:
@@ -76,24 +88,40 @@ def _read_csv(file: str, id_col: str | None) -> pd.DataFrame:
     import pandas as pd
 
     source: Any = file
+    called = "the standard input" if file == PIPE else file
     try:
         if file == PIPE:
             source = io.StringIO(_standard_input())
         header = pd.read_csv(source, nrows=0).columns
+        _refuse_other_separators([*map(str, header)], called)
         if file == PIPE:
             source.seek(0)
         ids = [name for name in (id_col or "", *_ID_NAMES) if name in header][:1]
         # As text, "NA" is a name and "007" keeps its zeros.
         frame = pd.read_csv(source, converters=dict.fromkeys(ids, _text_or_none))
     except UnicodeDecodeError as error:
-        called = "the standard input" if file == PIPE else file
         raise ValueError(
             f"{called} is not text in UTF-8; convert it to that, or, if it is Parquet, pass a name "
             "that ends in .parquet: it cannot come through a pipe"
         ) from error
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(
+            f"{called} is empty; it needs a line with the names of the columns, and a row per "
+            "series and time"
+        ) from error
     for name in ids:
         frame[name] = _plain_numbers(frame[name])
     return frame
+
+
+def _refuse_other_separators(header: list[str], called: str) -> None:
+    """Raise a ValueError for names of columns that commas do not part."""
+    for separator, shown in ((";", "';'"), ("\t", "tabs")):
+        if "".join(header).count(separator) >= len(header):
+            raise ValueError(
+                f"{called} is separated by {shown}; convert it to commas, and its numbers to "
+                "decimal points where they have commas"
+            )
 
 
 def _standard_input() -> str:

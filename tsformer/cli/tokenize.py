@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from tsformer.cli.command import Command, argument
-from tsformer.cli.tables import read_table
+from tsformer.cli.command import FOLDER, UsageError
+from tsformer.cli.outputs import check_folder
+from tsformer.cli.series import SeriesCommand
 from tsformer.files import write_text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tsformer.llm.tokens import TokenizedPanel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tokenize(Command):
+class Tokenize(SeriesCommand):
     """Show what a tokenizer makes of series: text, tokens, and what they cost.
 
     Args:
-        file: CSV or Parquet, one row per series and time; - reads CSV from the standard input.
         tokenizer: folder, tokenizer.json or GGUF file of a language model, or nanogpt.
         settings: how values are written: llmtime-gpt3, llmtime-llama, plain-digits,
             pattern-machine or binned; the model's own way for nanogpt, else llmtime-gpt3.
@@ -37,16 +39,21 @@ class Tokenize(Command):
 
     group: ClassVar[str] = "how to tokenize"
 
-    file: str = argument("FILE")
     tokenizer: str = "nanogpt"
     settings: str | None = None
     scaler: Literal["quantile", "minmax", "standard", "arcsinh", "identity"] | None = None
     price: float | None = None
-    output: Path | None = None
+    output: Path | None = field(default=None, metadata=FOLDER)
 
     def run(self) -> int:
         """Print what it costs, and the first text; or write all."""
-        frame = read_table(self.file)  # first: the imports take longer than a wrong name should
+        if self.target_col is not None and len(self.target_col) > 1:
+            raise UsageError("--target_col must be one column, as a text has one value per time")
+        if self.output is not None:
+            check_folder(self.output, "output")
+        frame = self.frame  # first: the imports take longer than a wrong name should
+        if self.columns or self.freq is not None:
+            frame = self._usual_columns(frame)
         from tsformer.llm.tokens import tokenize_series
 
         panel = tokenize_series(
@@ -59,6 +66,24 @@ class Tokenize(Command):
         else:
             _write(panel, self.output)
         return 0
+
+    def _usual_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the series with the columns that need not be named."""
+        import numpy as np
+        import pandas as pd
+
+        from tsformer.data.frame import Schema, read_panel
+
+        panel, layout = read_panel(frame, Schema(**self.columns, freq=self.freq))
+        numbers = range(len(panel))
+        columns = {
+            "unique_id": np.repeat(panel.ids, panel.lengths),
+            "ds": np.concatenate([panel.times(number) for number in numbers]),
+            "y": np.concatenate([panel.series(number)[0] for number in numbers]),
+        }
+        if layout.id_col is None:
+            del columns["unique_id"]
+        return pd.DataFrame(columns)
 
 
 def _write(panel: TokenizedPanel, folder: Path) -> None:

@@ -168,6 +168,24 @@ def parse_frequency(alias: str | pd.DateOffset) -> Frequency:
     )
 
 
+def compact_dates(numbers: np.ndarray) -> tuple[np.ndarray, str] | None:
+    """Return whole numbers such as 20240131 or 202401 as days, and their format.
+
+    None where one of them is no such date of the years 1800 to 2200.
+    """
+    if len(numbers) == 0:
+        return None
+    for lowest, highest, form in ((18000101, 22001231, "%Y%m%d"), (180001, 220012, "%Y%m")):
+        if lowest <= numbers.min() and numbers.max() <= highest:
+            rest, day = np.divmod(numbers, 100) if form == "%Y%m%d" else (numbers, 1)
+            year, month = np.divmod(rest, 100)
+            first = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+            days = first.astype("datetime64[D]") + (day - 1)
+            valid = (month >= 1) & (month <= 12) & (days.astype("datetime64[M]") == first)
+            return (days, form) if valid.all() else None
+    return None
+
+
 def _months_of(name: str) -> int | None:
     """Return the months of one step of a calendar offset, None for an unknown one."""
     code = name.split("-")[0].removeprefix("B")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsformer.data.calendar import MICROSECONDS, Frequency, parse_frequency
+from tsformer.data.calendar import MICROSECONDS, Frequency, compact_dates, parse_frequency
 
 LARGEST = 1e35  # beyond it, float32 has no room for a forecast and its intervals
 _NOT_NUMBERS = (str, bytes, datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)
@@ -86,7 +86,9 @@ def read_times(column: Any, name: str, where: Where) -> Times:
     if pd.api.types.is_bool_dtype(values.dtype):
         raise ValueError(f"column {name!r} holds booleans, not times; name it by time_col=")
     if pd.api.types.is_numeric_dtype(values.dtype):
-        return Times(values=_whole_numbers(values, name, where))
+        numbers = _whole_numbers(values, name, where)
+        _refuse_compact_dates(numbers, name)
+        return Times(values=numbers)
     if not pd.api.types.is_datetime64_any_dtype(values.dtype):
         values = _parse(values, name, where)
     zone = getattr(values.dtype, "tz", None)
@@ -140,11 +142,14 @@ def _numbers_from_objects(values: pd.Series, name: str, where: Where) -> pd.Seri
     numbers = pd.to_numeric(objects.mask(refused), errors="coerce")
     wrong = numbers.isna().to_numpy() & ~missing
     if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(
-            f"column {name!r} has {values.iloc[row]!r} at {where(row)}, which is not a number; "
-            "convert the column, for instance by .astype(float)"
-        )
+        text = objects.map(lambda value: isinstance(value, str))
+        # One bad cell of a file makes text of all others.
+        bad = wrong & pd.to_numeric(objects.where(text), errors="coerce").isna().to_numpy()
+        row = int((bad if bad.any() else wrong).argmax())
+        found = f"column {name!r} has {values.iloc[row]!r} at {where(row)}, which is not a number"
+        if bad.any() and text.iloc[row]:
+            raise ValueError(f"{found}; correct it, or replace it by NaN")
+        raise ValueError(f"{found}; convert the column, for instance by .astype(float)")
     return numbers
 
 
@@ -168,6 +173,26 @@ def _whole_numbers(values: pd.Series, name: str, where: Where) -> np.ndarray:
             "whole numbers"
         )
     return whole
+
+
+def _refuse_compact_dates(numbers: np.ndarray, name: str) -> None:
+    """Raise a ValueError for dates written as numbers, which go on as counting would not.
+
+    Within one month, 20240101, 20240102, … may be a count; 20240131, 20240201 are dates.
+    """
+    found = compact_dates(numbers)
+    distinct = np.unique(numbers) if found else numbers[:0]
+    steps, turns = np.diff(distinct), np.diff(distinct // 100) != 0
+    if found is None or not turns.any():
+        return
+    form, a_year = found[1], 10_000 if found[1] == "%Y%m%d" else 100
+    if steps[0] % a_year == 0 and (steps == steps[0]).all():
+        return  # the same day of each year, to which adding leads as well
+    before, after = distinct[int(turns.argmax()) :][:2]
+    raise ValueError(
+        f"column {name!r} has dates that are written as whole numbers, such as {before} and then "
+        f'{after}; convert it by pandas.to_datetime(column.astype(str), format="{form}")'
+    )
 
 
 def _parse(values: pd.Series, name: str, where: Where) -> pd.Series:
