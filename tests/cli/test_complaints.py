@@ -159,7 +159,7 @@ def test_an_error_that_nobody_foresaw_is_one_line_with_its_type(
         (lambda: None + 1, True),  # type: ignore[operator]
     ],
 )
-def test_only_type_errors_that_are_raised_on_purpose_are_said_without_a_hint(
+def test_type_errors_of_our_checks_are_said_without_a_hint_and_others_with_one(
     call: Any, monkeypatch: pytest.MonkeyPatch, called: Callable[[], Any], hinted: bool
 ) -> None:
     monkeypatch.setattr(Datasets, "run", lambda self: called())

@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import fields
-from dis import opmap
 from typing import NoReturn
 
 import tsformer
@@ -38,7 +37,6 @@ COMMANDS: dict[str, type[Command]] = {
     "pretrain": Pretrain,
     "tokenize": Tokenize,
 }
-_RAISE = opmap["RAISE_VARARGS"]
 _INTERRUPTED, _NOBODY_READS = 130, 141  # as shells count what ends by a signal
 
 
@@ -149,11 +147,9 @@ def _line(error: Exception, command: type[Command]) -> str:
 
 
 def _is_check(error: Exception) -> bool:
-    """Return True for a TypeError that a `raise` of ours made, not a call that went wrong."""
+    """Return True for a TypeError that arose in our code, as those of its checks do."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
-    if place is None or not isinstance(error, TypeError):
-        return False
-    code, module = place.tb_frame.f_code, place.tb_frame.f_globals.get("__name__", "")
-    return module.startswith("tsformer") and code.co_code[place.tb_lasti] == _RAISE
+    module = "" if place is None else place.tb_frame.f_globals.get("__name__", "")
+    return isinstance(error, TypeError) and module.startswith("tsformer")

@@ -66,9 +66,9 @@ def make_transformer(described: Any) -> Any:
 def _check_transformer(name: str) -> None:
     """Raise a ValueError for the name of a transformer that does not exist."""
     from tsformer.forecasters import TRANSFORMS
-    from tsformer.forecasters.saved_parameters import _OF_SKLEARN
+    from tsformer.forecasters.saved_parameters import SKLEARN_TRANSFORMERS
 
-    known = sorted({*TRANSFORMS, *_OF_SKLEARN} - {"Pipeline"})
+    known = sorted({*TRANSFORMS, *SKLEARN_TRANSFORMERS} - {"Pipeline"})
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 _CLASS, _FUNCTION = "forecaster class", "function"
 _OF_FUNCTIONS = ("numpy", "scipy.special")
-_OF_SKLEARN = {
+SKLEARN_TRANSFORMERS = {
     "FunctionTransformer": "sklearn.preprocessing",
     "MaxAbsScaler": "sklearn.preprocessing",
     "MinMaxScaler": "sklearn.preprocessing",
@@ -48,8 +48,8 @@ def _to_json(value: Any) -> Any:
         kind = type(value).__name__
         if _class(kind) is not type(value):
             raise ValueError(
-                f"{value!r} cannot be saved: it is none of the estimators that load() knows; "
-                f"beside forecasters and their transforms these are {', '.join(_OF_SKLEARN)}"
+                f"{value!r} cannot be saved: it is none of the estimators that load() knows; beside "
+                f"forecasters and their transforms these are {', '.join(SKLEARN_TRANSFORMERS)}"
             )
         return {_CLASS: kind, "parameters": parameters_to_json(value)}
     if isinstance(value, np.ufunc):
@@ -93,8 +93,8 @@ def _class(kind: str) -> Any:
     from tsformer.forecasters import FORECASTERS, TRANSFORMS
 
     known: dict[str, Any] = {**FORECASTERS, **TRANSFORMS}
-    if kind in _OF_SKLEARN:
-        return getattr(importlib.import_module(_OF_SKLEARN[kind]), kind)
+    if kind in SKLEARN_TRANSFORMERS:
+        return getattr(importlib.import_module(SKLEARN_TRANSFORMERS[kind]), kind)
     return known.get(kind)
 
 
