@@ -48,8 +48,8 @@ def _to_json(value: Any) -> Any:
         kind = type(value).__name__
         if _class(kind) is not type(value):
             raise ValueError(
-                f"{value!r} cannot be saved: it is none of the estimators that load() knows; beside "
-                f"forecasters and their transforms these are {', '.join(SKLEARN_TRANSFORMERS)}"
+                f"{value!r} cannot be saved: it is none of the estimators that load() knows; "
+                f"besides forecasters and transforms these are {', '.join(SKLEARN_TRANSFORMERS)}"
             )
         return {_CLASS: kind, "parameters": parameters_to_json(value)}
     if isinstance(value, np.ufunc):
