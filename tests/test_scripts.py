@@ -37,9 +37,10 @@ def test_benchmark_writes_a_report_and_goes_on_where_it_stopped(tmp_path: Path) 
     assert "(stored)" not in first.stderr
     assert "relative MASE" in first.stdout
     folder = tmp_path / "out" / "tiny"
+    assert (folder / "report.html").is_file()
     assert (folder / "report.md").is_file()
     assert (folder / "results.csv").is_file()
-    assert (folder / "pictures" / "air.png").is_file()
+    assert (folder / "pictures" / "task_1_air.png").is_file()
     second = run("benchmark.py", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out"))
     assert second.stderr.count("(stored)") == 2
     shutil.rmtree(folder)
