@@ -55,7 +55,7 @@ def _bounded(bounds: pd.DataFrame, name: str, kind: str) -> Cell:
     mean, low, high = bounds.reindex([name]).to_numpy(dtype=float)[0].tolist()
     if np.isnan(mean):
         return cell(mean, kind=kind)
-    spread = "" if np.isnan(low) else f" ({low:.2f}–{high:.2f})"
+    spread = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
     return Cell(text=f"{mean:.3f}{spread}", value=repr(mean), kind=kind)
 
 

@@ -61,8 +61,8 @@ def draw_overview(
         "size": (summary(suite, results).get("parameters"), "parameters"),
     }
     for name, (cost, cost_label) in costs.items():
-        if cost is None or not (cost[scores.index.intersection(cost.index)] > 0).any():
-            continue
+        if cost is None or (cost.reindex(scores.dropna().index) > 0).sum() < 2:
+            continue  # a point alone says nothing
         path = folder / f"{name}.png"
         draw_costs(scores, cost, (cost_label, label), path)
         drawn.append(Drawn(path=path, alt=f"{metric} against {cost_label}", caption=_COSTS[name]))
