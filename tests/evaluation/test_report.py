@@ -112,7 +112,7 @@ def test_the_page_holds_the_verdict_and_every_table(
     ]
     assert "Net has the lowest CRPS over 2 tasks: 0.548 of that of SeasonalNaive." in page.text
     overall = page.table("mean rank")
-    assert overall["Net"][0].startswith("0.548 (0.38 to 0.80)")
+    assert overall["Net"][0].startswith("0.548 (0.38–0.80)")
     assert overall["SeasonalNaive"][0].startswith("1.000")
     assert overall["Famous (published)"][0] == "–"  # misses a task
     relative, measured, ranks = (

@@ -55,7 +55,8 @@ def _bounded(bounds: pd.DataFrame, name: str, kind: str) -> Cell:
     mean, low, high = bounds.reindex([name]).to_numpy(dtype=float)[0].tolist()
     if np.isnan(mean):
         return cell(mean, kind=kind)
-    spread = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
+    between = "–" if low >= 0 else " to "
+    spread = "" if np.isnan(low) else f" ({low:.2f}{between}{high:.2f})"
     return Cell(text=f"{mean:.3f}{spread}", value=repr(mean), kind=kind)
 
 
