@@ -73,6 +73,10 @@ def test_the_screen_shows_every_model(suite: Any, records: Any) -> None:
     assert [line.split()[0] for line in text.splitlines()[2:]] == ["SeasonalNaive", "Net"]
 
 
+def test_the_screen_says_so_where_nothing_came_to_an_end(suite: Any, failed: Any) -> None:
+    assert screen_table(suite, results_frame([failed])).startswith("No run came to an end")
+
+
 def test_the_report_is_written_in_all_forms(tmp_path: Path, suite: Any, records: Any) -> None:
     path = write_report(suite, records, tmp_path / "out")
     assert path == tmp_path / "out" / "report.html"

@@ -21,6 +21,8 @@ from tsformer.files import write_text, write_whole
 def screen_table(suite: SuiteSpec, results: pd.DataFrame) -> str:
     """Return the summary as plain text."""
     table = summary(suite, results)
+    if table.empty:
+        return "No run came to an end; what was said of each stands in the report."
     return table.to_string(float_format=lambda value: number_text(value, 3), na_rep="–")
 
 
