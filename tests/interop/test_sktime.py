@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
+import copy
 import warnings
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,7 +110,7 @@ def test_columns_of_y_come_to_the_forecaster_together() -> None:
         np.testing.assert_array_equal(quantiles[name], wanted[["0.1", "0.9"]])
 
 
-def test_parameters_inside_are_set_and_forecaster_is_cloned_and_pickled() -> None:
+def test_parameters_inside_are_set_and_forecaster_is_cloned_and_copied_by_workers() -> None:
     forecaster = SktimeForecaster(PatchTSTForecaster(horizon=4, **SMALL))
     forecaster.set_params(forecaster__max_steps=5)
     twin = forecaster.clone().fit(series(), fh=[1, 2])
@@ -117,7 +118,7 @@ def test_parameters_inside_are_set_and_forecaster_is_cloned_and_pickled() -> Non
     assert twin.forecaster.get_params() == forecaster.forecaster.get_params()
     assert twin.forecaster_.max_steps == 5
     assert not forecaster.is_fitted
-    again = pickle.loads(pickle.dumps(twin))
+    again = joblib.Parallel(n_jobs=2, prefer="processes")([joblib.delayed(copy.deepcopy)(twin)])[0]
     pd.testing.assert_series_equal(again.predict(), twin.predict())
 
 
