@@ -14,6 +14,7 @@ from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.future import read_future
@@ -283,10 +284,12 @@ class Forecaster(SharedParameters, ABC):
         """Return the forecaster that is asked: itself, or where none is needed, one fitted to df.
 
         Raises:
-            NotFittedError: before `fit`.
+            NotFittedError: before `fit`, where it is needed.
         """
-        refuse_unfitted(self)
-        return self
+        if self._needs_fit or df is None or hasattr(self, "panel_"):
+            refuse_unfitted(self)
+            return self
+        return clone(self).fit(df)
 
     def _context(self, df: Any, static_df: Any = None) -> tuple[Panel, Layout]:
         """Return what to forecast from; data are put on the grid of the fitted series."""

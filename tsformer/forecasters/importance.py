@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from tsformer.data.panel import Panel, ragged_ranges
-from tsformer.forecasters.checks import positive_integer
+from tsformer.forecasters.checks import positive_integer, refuse_unfitted
 from tsformer.forecasters.covariates import KINDS
 from tsformer.forecasters.held_out import scaled_error, weighted_quantile_loss
 from tsformer.forecasters.parameters import DECILES
@@ -51,7 +50,7 @@ def covariate_importance(
         A row per covariate, the most important first: `covariate`, `importance` (mean rise of the
         metric over the repeats) and `deviation` (standard deviation over them).
     """
-    check_is_fitted(forecaster)
+    refuse_unfitted(forecaster)
     if metric not in ("crps", "mae"):
         raise ValueError(f"metric={metric!r} must be 'crps' or 'mae'")
     positive_integer("n_repeats", n_repeats)

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import clone
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.panel import Panel
@@ -98,7 +97,7 @@ class LLMForecaster(ScoresDensity, Forecaster):
         """
         self._check_parameters()
         if df is None or hasattr(self, "panel_"):
-            panel, layout = super()._fitted(df)._context(df)
+            panel, layout = self._fitted(df)._context(df)
             settings, kind = self._chosen()
         else:
             panel, layout = read_panel(df, self._schema)
@@ -117,16 +116,9 @@ class LLMForecaster(ScoresDensity, Forecaster):
             }
         )
 
-    def _fitted(self, df: Any) -> Self:
-        """Return itself or, nothing being learned, one that was fitted to df."""
-        if df is None or hasattr(self, "panel_"):
-            return super()._fitted(df)
-        return clone(self).fit(df)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        return tags
+    @property
+    def _needs_fit(self) -> bool:
+        return False
 
     def __sklearn_clone__(self) -> Self:
         """Return an unfitted copy; a model that was given as an object is not copied."""

@@ -44,8 +44,14 @@ class SharedParameters(BaseEstimator):
         refuse_unknown(cls.__name__, kwargs, [field.name for field in fields(cls)])
         return super().__new__(cls)
 
+    @property
+    def _needs_fit(self) -> bool:
+        """Whether `predict` can only be asked of a fitted forecaster."""
+        return True
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.requires_fit = self._needs_fit
         tags.input_tags.allow_nan = True  # a missing value
         return tags
 

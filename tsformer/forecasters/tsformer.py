@@ -8,15 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import clone
 
 from tsformer.data.encoding import CovariateEncoder
-from tsformer.data.frame import Schema, read_panel
+from tsformer.data.frame import Schema
 from tsformer.data.panel import Panel
 from tsformer.data.windows import Windows, WindowSource, training_range, validation_range
 from tsformer.forecasters.base import Forecaster
@@ -105,10 +104,9 @@ class TSFormerForecaster(Forecaster):
         model = self.model_ if hasattr(self, "model_") else _pretrained(self.weights)
         write_weights(path, model.state_dict(), _KIND, asdict(model.config))
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = bool(self.finetune_steps)
-        return tags
+    @property
+    def _needs_fit(self) -> bool:
+        return bool(self.finetune_steps)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -144,19 +142,6 @@ class TSFormerForecaster(Forecaster):
         model = self.model_ if hasattr(self, "model_") else _pretrained(self.weights)
         longest = model.config.longest_context
         return min(int(self.context_length or longest), longest)
-
-    def _fitted(self, df: Any) -> Self:
-        """Return itself or, where nothing has to be trained, one that was fitted to df.
-
-        Raises:
-            NotFittedError: before `fit` where `finetune_steps` are asked for.
-        """
-        if df is None or self.finetune_steps or hasattr(self, "panel_"):
-            return super()._fitted(df)
-        self._check_parameters()
-        fitted = clone(self)
-        panel, fitted.layout_ = read_panel(df, self._schema)
-        return fitted.fit_panel(panel)
 
     def _learn(self, panel: Panel, val_size: int | np.ndarray | None) -> FitReport:
         report = inspect_panel(panel, 2 * self.season_length_, "two seasons")
