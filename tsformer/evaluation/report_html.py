@@ -48,17 +48,15 @@ class Picture:
     """A picture in the page.
 
     Attributes:
+        drawn: the file, with its words.
         source: its bytes, as an address.
-        alt: what it shows, for those who cannot see it.
         width, height: pixels.
-        caption: below it.
     """
 
+    drawn: Drawn
     source: str
-    alt: str
     width: int
     height: int
-    caption: str = ""
 
 
 def report_page(
@@ -120,13 +118,8 @@ def _embedded(drawn: Iterable[Drawn]) -> list[Picture]:
 def _picture(drawn: Drawn) -> Picture:
     height, width = images.imread(drawn.path).shape[:2]
     content = base64.b64encode(drawn.path.read_bytes()).decode("ascii")
-    return Picture(
-        source=f"data:image/png;base64,{content}",
-        alt=drawn.alt,
-        width=width,
-        height=height,
-        caption=drawn.caption,
-    )
+    source = f"data:image/png;base64,{content}"
+    return Picture(drawn=drawn, source=source, width=width, height=height)
 
 
 def _contents(
