@@ -1,11 +1,13 @@
 """Self-attention for CPUs: by matrix products, a block of sequences at a time.
 
 The fused kernel of torch is made for long sequences and wide heads. Those of a forecaster are short
-and narrow, and there plain products are faster if four things are seen to. Blocks are so small that
-their weights stay in the cache, in memory that all of them share. What is in between is computed
-again for the gradient, not stored. Tokens are the last axis inside, so that narrow heads do not
-leave the vector units idle; the linear maps turn them. And the sum of the weights is one more row
-of their product with the values, so that no pass over them is needed to normalise them.
+and narrow, and there plain products are faster if a few things are seen to. Blocks are so small
+that their weights stay in the cache, in memory that all of them share. What is in between is
+computed again for the gradient, not stored. Tokens are the last axis inside, so that narrow heads
+do not leave the vector units idle; the linear maps turn them. The sum of the weights is one more
+row of their product with the values, so that no pass over them is needed to normalise them. And
+each step of a block is one call of torch, into a view that was made before: there are so many
+blocks that Python's own time counts.
 
 Inside a block of b sequences, A heads and N tokens, G is b * A, and K the width of a head.
 """
@@ -13,17 +15,20 @@ Inside a block of b sequences, A heads and N tokens, G is b * A, and K the width
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tsformer.nn.dropout import growth, keep, random_bytes
+from tsformer.nn.dropout import growth, random_keep
 
-_WEIGHTS = 1 << 19  # of attention in a block: 2 MB
-_HIGHEST = 64.0  # of the scores' size; powers of 2 up to this one can be summed as they are
+_WEIGHTS = 1 << 19  # of attention in a block, at most: 2 MB
+_FEATURES = 1 << 20  # of queries, keys and values in a block, at most
+_HIGHEST = 2.0**64  # of a sum of weights, as they come; its reciprocal is the lowest
 
 
 def add_attention(
@@ -63,145 +68,184 @@ class _Attention(torch.autograd.Function):
         out_weight: Tensor,
         out_bias: Tensor,
     ) -> Tensor:
-        drawn = random_bytes(tokens.shape) if dropout else None
-        ctx.save_for_backward(tokens, known, weight, bias, out_weight, drawn)
+        kept = random_keep(tokens.shape, dropout) if dropout else None
+        ctx.save_for_backward(tokens, known, weight, bias, out_weight, kept)
         ctx.n_heads, ctx.dropout = n_heads, dropout
-        out_weight, out_bias = out_weight * growth(dropout), out_bias * growth(dropout)
+        out_weight, out_bias = out_weight.T * growth(dropout), out_bias * growth(dropout)
         result = torch.empty_like(tokens, memory_format=torch.contiguous_format)
-        room = _Room(tokens, weight, bias, n_heads)
-        for part in room.parts:
-            x, y = tokens[part].flatten(0, 1), result[part].flatten(0, 1)
-            there = None if known is None else known[part]
-            heads = room.read(x, there)
-            sums = torch.bmm(heads.value, room.weigh(heads, there))
-            torch.addmm(out_bias, room.average(sums).T, out_weight.T, out=y)
-            if drawn is not None:
-                y.mul_(keep(drawn[part].flatten(0, 1), dropout, torch.empty_like(y)))
+        maps = _Maps(weight, bias, n_heads)
+        for block, there, x, y, passed in _blocks(maps, known, tokens, result, kept):
+            block.read(maps, x, there)
+            block.average(there)
+            torch.addmm(out_bias, block.averages.T, out_weight, out=y)
+            if passed is not None:
+                y.mul_(passed)
             y.add_(x)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        tokens, known, weight, bias, out_weight, drawn = ctx.saved_tensors
+        tokens, known, weight, bias, out_weight, kept = ctx.saved_tensors
         to_tokens = torch.empty_like(tokens, memory_format=torch.contiguous_format)
+        maps = _Maps(weight, bias, ctx.n_heads)
         to_weight, to_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         to_out_weight, to_out_bias = torch.zeros_like(out_weight), bias.new_zeros(len(out_weight))
-        out_weight = out_weight * growth(ctx.dropout)
-        room = _Room(tokens, weight, bias, ctx.n_heads)
-        for part in room.parts:
-            x, to_x, to_y = (each[part].flatten(0, 1) for each in (tokens, to_tokens, gradient))
-            direct = to_y
-            there = None if known is None else known[part]
-            if drawn is not None:
-                kept = keep(drawn[part].flatten(0, 1), ctx.dropout, torch.empty_like(to_y))
-                to_y = kept.mul_(to_y)
-            heads = room.read(x, there)
-            weights = room.weigh(heads, there)
-            sums = torch.bmm(heads.value, weights)
-            to_out_weight.addmm_(to_y.T, room.average(sums).T)
+        back = out_weight.T * growth(ctx.dropout)
+        pieces = _blocks(maps, known, tokens, gradient, kept, to_tokens)
+        for block, there, x, direct, passed, to_x in pieces:
+            to_y = direct if passed is None else torch.mul(direct, passed, out=block.to_y)
+            block.read(maps, x, there)
+            block.average(there)
+            to_out_weight.addmm_(to_y.T, block.averages.T)
             to_out_bias += to_y.sum(dim=0)
-            to_sums = room.to_sums(torch.mm(out_weight.T, to_y.T), sums)
-            to_rows = room.to_rows(heads, weights, to_sums, there)
-            to_weight.addmm_(to_rows, x)
-            to_bias += to_rows.sum(dim=1)
-            torch.addmm(direct, to_rows.T, weight, out=to_x)
+            torch.mm(back, to_y.T, out=block.to_averages)
+            block.differentiate(there)
+            to_weight.addmm_(block.rows, x)
+            to_bias += block.rows.sum(dim=1)
+            torch.addmm(direct, block.rows.T, maps.back, out=to_x)
         to_out_weight *= growth(ctx.dropout)
         to_out_bias *= growth(ctx.dropout)
+        to_weight, to_bias = maps.as_stored(to_weight), maps.as_stored(to_bias)
         return to_tokens, None, None, None, to_weight, to_bias, to_out_weight, to_out_bias
 
 
-class _Heads(NamedTuple):
-    """Queries for powers of 2 and keys, `[G, K, N]`; values above ones, `[G, K + 1, N]`."""
+class _Maps:
+    """The linear map to queries, keys and values, head by head: `[A * 3 * K, D]`, and back.
 
-    query: Tensor
-    key: Tensor
-    value: Tensor
+    Queries come out so large that scores are exponents of 2. The gradients that a block computes
+    are those of queries and keys but for a factor, which `back` has, from them to the tokens.
+    """
 
-
-class _Room:
-    """How the batch is cut into blocks, and memory for what is computed of a block."""
-
-    def __init__(self, tokens: Tensor, weight: Tensor, bias: Tensor, n_heads: int) -> None:
-        n_batch, self.n_tokens, _ = tokens.shape
+    def __init__(self, weight: Tensor, bias: Tensor, n_heads: int) -> None:
         self.n_heads, self.width = n_heads, len(weight) // (3 * n_heads)
-        size = min(n_batch, max(1, _WEIGHTS // (self.n_tokens**2 * n_heads)))
-        self.parts = [slice(first, first + size) for first in range(0, n_batch, size)]
-        scale = weight.new_ones(3, n_heads * self.width, 1)
-        scale[0] = math.log2(math.e) / math.sqrt(self.width)
-        self.weight, self.bias = weight * scale.flatten(0, 1), bias[:, None] * scale.flatten(0, 1)
+        root = math.sqrt(self.width)
+        scales = weight.new_tensor([math.log2(math.e) / root, 1.0, 1.0])[:, None]
+        self.factors = weight.new_tensor([1 / root, math.log(2), 1.0])[:, None]
+        by_head = weight.view(3, n_heads, -1).transpose(0, 1).contiguous()  # [A, 3, K * D]
+        self.weight = (by_head * scales).view(weight.shape)
+        self.bias = (bias.view(3, n_heads, -1).transpose(0, 1) * scales).reshape(-1, 1)
+        self.back = (by_head * self.factors).view(weight.shape)
 
-        groups, columns = size * n_heads, size * self.n_tokens
-        self.rows = tokens.new_empty(len(weight), columns)
-        self.averages = tokens.new_empty(len(weight) // 3, columns)
-        self.query = tokens.new_empty(groups, self.width, self.n_tokens)
-        self.key = torch.empty_like(self.query)
-        self.value = tokens.new_empty(groups, self.width + 1, self.n_tokens)
-        self.weights = tokens.new_empty(groups, self.n_tokens, self.n_tokens)
-        self.to_scores = torch.empty_like(self.weights)
+    def as_stored(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of weights or biases from that of a block."""
+        parts = gradient.view(self.n_heads, 3, -1) * self.factors
+        return parts.transpose(0, 1).reshape(gradient.shape)
 
-    def by_head(self, rows: Tensor) -> Tensor:
-        """Return `[A * K, b * N]` as `[b, A, K, N]`, the same memory."""
-        return (
-            rows.unflatten(0, (self.n_heads, -1)).unflatten(-1, (-1, self.n_tokens)).movedim(2, 0)
+
+def _blocks(
+    maps: _Maps, known: Tensor | None, tokens: Tensor, *others: Tensor | None
+) -> Iterator[tuple[Any, ...]]:
+    """Yield a block, 1 for what is known there and 0, `[b, 1, 1, N]`, and rows, `[b * N, D]`."""
+    n_batch, n_tokens, d_model = tokens.shape
+    weights, features = maps.n_heads * n_tokens**2, len(maps.weight) * n_tokens
+    size = min(n_batch, max(1, min(_WEIGHTS // weights, _FEATURES // features)))
+    there = None if known is None else known.to(tokens.dtype)[:, None, None].split(size)
+    rows = [
+        repeat(None) if each is None else each.flatten(0, 1).split(size * n_tokens)
+        for each in (tokens, *others)
+    ]
+    block = _Block(size, n_tokens, maps.n_heads, maps.width, d_model, tokens.dtype)
+    blocks = [block] * (n_batch // size)
+    if n_batch % size:
+        blocks.append(block.first(n_batch % size))
+    return zip(blocks, repeat(None) if there is None else there, *rows, strict=False)
+
+
+class _Block:
+    """What is computed of b sequences, in all the views of its memory that are needed.
+
+    Queries, keys and values come head by head, and ones below the values; so the sums of the
+    values, by the weights, have the totals of the weights below them.
+    """
+
+    def __init__(
+        self,
+        b: int,
+        n: int,
+        a: int,
+        k: int,
+        d: int,
+        dtype: torch.dtype,
+        memory: Tensor | None = None,
+    ) -> None:
+        self.sizes = n, a, k, d, dtype
+        shapes = (
+            (b, a, 3 * k + 1, n),
+            (b * a, n, n),
+            (b, a, k + 1, n),
+            (3 * a * k, b * n),
+            (a * k, b * n),
+            (b * n, d),
+            (a * k, b * n),
+            (b, a, k + 1, n),
+            (b * a, n, n),
+            (b, a, k, n),
         )
+        counts = [math.prod(shape) for shape in shapes]
+        self.memory = torch.empty(sum(counts), dtype=dtype) if memory is None else memory
+        parts = self.memory[: sum(counts)].split(counts)
+        heads, self.weights, sums, self.rows, self.averages, *gradients = (
+            part.view(shape) for part, shape in zip(parts, shapes, strict=True)
+        )
+        self.to_y, self.to_averages, to_sums, self.to_scores, self.to_part = gradients
 
-    def read(self, x: Tensor, known: Tensor | None) -> _Heads:
-        """Return what the tokens `[b * N, D]` ask, offer and tell; what is not known tells 0."""
-        rows = torch.addmm(self.bias, self.weight, x.T, out=self.rows[:, : len(x)])
-        query, key, value = (self.by_head(third) for third in rows.chunk(3))
-        n_groups = len(query) * self.n_heads
-        heads = _Heads(self.query[:n_groups], self.key[:n_groups], self.value[:n_groups])
-        heads.query.view_as(query).copy_(query)
-        heads.key.view_as(key).copy_(key)
-        heads.value[:, :-1].view(value.shape).copy_(value)
-        heads.value[:, -1] = 1.0
-        if known is not None:
-            heads.value.view(-1, self.n_heads, self.width + 1, self.n_tokens).mul_(
-                known[:, None, None]
-            )
-        return heads
+        def by_head(rows: Tensor) -> Tensor:  # [A * x, b * N] as [b, A, x, N]
+            return rows.view(a, -1, b, n).movedim(2, 0)
 
-    def weigh(self, heads: _Heads, known: Tensor | None) -> Tensor:
-        """Return attention's weights before they are normalised, `[G, N, N]`, keys first."""
-        query, key, _ = heads
-        weights = torch.bmm(key.mT, query, out=self.weights[: len(query)])
-        lowest, highest = torch.aminmax(weights)
-        if max(-float(lowest), float(highest)) > _HIGHEST:
-            if known is not None:
-                hidden = ~known.repeat_interleave(self.n_heads, dim=0)
-                weights.masked_fill_(hidden[:, :, None], -torch.inf)
-            weights -= weights.amax(dim=1, keepdim=True)
-        return weights.exp2_()
+        self.told, self.values, self.ones = heads[:, :, :-1], heads[:, :, 2 * k :], heads[:, :, -1]
+        groups = heads.flatten(0, 1)
+        self.query, self.key, self.value = groups[:, :k], groups[:, k : 2 * k], groups[:, 2 * k :]
+        self.sums, self.gathered, self.totals = sums.flatten(0, 1), sums[:, :, :-1], sums[:, :, -1:]
+        self.rows_by_head, self.averages_by_head = by_head(self.rows), by_head(self.averages)
+        self.to_averages_by_head = by_head(self.to_averages)
+        self.to_query, self.to_key, self.to_value = self.rows_by_head.split(k, dim=2)
+        self.to_sums = to_sums.flatten(0, 1)
+        self.to_gathered, self.to_totals = to_sums[:, :, :-1], to_sums[:, :, -1]
+        self.ones.fill_(1.0)
 
-    def average(self, sums: Tensor) -> Tensor:
-        """Return what is gathered, `[A * K, b * N]`: sums, `[G, K + 1, N]`, by their last row."""
-        averages = self.averages[:, : len(sums) // self.n_heads * self.n_tokens]
-        sums = sums.view(-1, self.n_heads, self.width + 1, self.n_tokens)
-        torch.div(sums[..., :-1, :], sums[..., -1:, :], out=self.by_head(averages))
-        return averages
+    def first(self, b: int) -> _Block:
+        """Return a block of fewer sequences, in the same memory."""
+        return _Block(b, *self.sizes, memory=self.memory)
 
-    def to_sums(self, to_averages: Tensor, sums: Tensor) -> Tensor:
-        """Return the gradient of the sums from that of the averages."""
-        to_sums, total = torch.empty_like(sums), sums[:, -1:]
-        upper, lower = to_sums[:, :-1], to_sums[:, -1:]
-        by_head = self.by_head(to_averages)
-        torch.div(by_head, total.view(*by_head.shape[:2], 1, -1), out=upper.view(by_head.shape))
-        torch.sum(upper * sums[:, :-1], dim=1, keepdim=True, out=lower).div_(total).neg_()
-        return to_sums
+    def read(self, maps: _Maps, x: Tensor, there: Tensor | None) -> None:
+        """Compute queries, keys and values of tokens `[b * N, D]`; what is not there tells 0."""
+        torch.addmm(maps.bias, maps.weight, x.T, out=self.rows)
+        self.told.copy_(self.rows_by_head)
+        if there is not None:
+            self.ones.fill_(1.0)
+            self.values.mul_(there)
 
-    def to_rows(
-        self, heads: _Heads, weights: Tensor, to_sums: Tensor, known: Tensor | None
-    ) -> Tensor:
-        """Return the gradient of queries (unscaled), keys and values, `[3 * A * K, b * N]`."""
-        query, key, value = heads
-        to_scores = torch.bmm(value.mT, to_sums, out=self.to_scores[: len(query)]).mul_(weights)
-        rows = self.rows[:, : len(query) // self.n_heads * self.n_tokens]  # they have been read
-        to_query, to_key, to_value = (self.by_head(third) for third in rows.chunk(3))
-        shape = to_query.shape
-        torch.mul(torch.bmm(key, to_scores).view(shape), 1 / math.sqrt(self.width), out=to_query)
-        torch.mul(torch.bmm(query, to_scores.mT).view(shape), math.log(2), out=to_key)
-        to_value.copy_(torch.bmm(to_sums[:, :-1], weights.mT).view(shape))
-        if known is not None:
-            to_value.mul_(known[:, None, None])
-        return rows
+    def average(self, there: Tensor | None) -> None:
+        """Compute the averages of the values, `[A * K, b * N]`."""
+        torch.bmm(self.key.mT, self.query, out=self.weights).exp2_()  # keys first
+        torch.bmm(self.value, self.weights, out=self.sums)
+        lowest, highest = torch.aminmax(self.totals)
+        if not (float(lowest) > 1 / _HIGHEST and float(highest) < _HIGHEST):  # or not a number
+            self._sum_shifted(there)
+        torch.div(self.gathered, self.totals, out=self.averages_by_head)
+
+    def _sum_shifted(self, there: Tensor | None) -> None:
+        """Compute weights and sums once more, the highest weight of each query 1."""
+        torch.bmm(self.key.mT, self.query, out=self.weights)
+        if there is not None:
+            scores = self.weights.view(*self.gathered.shape[:2], *self.weights.shape[1:])
+            scores.masked_fill_(there.mT == 0, -torch.inf)
+        self.weights.sub_(self.weights.amax(dim=1, keepdim=True)).exp2_()
+        torch.bmm(self.value, self.weights, out=self.sums)
+
+    def differentiate(self, there: Tensor | None) -> None:
+        """Compute the gradient of queries, keys and values, as rows, from that of the averages."""
+        torch.div(self.to_averages_by_head, self.totals, out=self.to_gathered)
+        products = torch.linalg.vecdot(self.to_gathered, self.averages_by_head, dim=2)
+        torch.neg(products, out=self.to_totals)
+        torch.bmm(self.value.mT, self.to_sums, out=self.to_scores).mul_(self.weights)
+        self._product(self.key, self.to_scores, self.to_query)
+        self._product(self.query, self.to_scores.mT, self.to_key)
+        self._product(self.to_sums[:, :-1], self.weights.mT, self.to_value)
+        if there is not None:
+            self.to_value.mul_(there)
+
+    def _product(self, left: Tensor, right: Tensor, result: Tensor) -> None:
+        torch.bmm(left, right, out=self.to_part.flatten(0, 1))
+        result.copy_(self.to_part)

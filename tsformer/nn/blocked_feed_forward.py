@@ -6,6 +6,8 @@ memory that all blocks share; they are computed again for the gradient, not stor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tsformer.nn.dropout import growth, keep, random_bytes
+from tsformer.nn.dropout import growth, random_keep
 
 _HIDDEN = 1 << 19  # features in a block: 2 MB
 _gelu, _gelu_backward = torch.ops.aten.gelu.out, torch.ops.aten.gelu_backward.grad_input
@@ -44,23 +46,21 @@ class _FeedForward(torch.autograd.Function):
         narrow: Tensor,
         narrow_bias: Tensor,
     ) -> Tensor:
-        inner = random_bytes(torch.Size((len(tokens), len(widen)))) if dropout else None
-        outer = random_bytes(tokens.shape) if dropout else None
+        inner = random_keep(torch.Size((len(tokens), len(widen))), dropout) if dropout else None
+        outer = random_keep(tokens.shape, dropout) if dropout else None
         ctx.save_for_backward(tokens, widen, widen_bias, narrow, inner, outer)
         ctx.dropout = dropout
-        narrow, narrow_bias = narrow * growth(dropout) ** 2, narrow_bias * growth(dropout)
+        narrow, narrow_bias = narrow.T * growth(dropout) ** 2, narrow_bias * growth(dropout)
         result = torch.empty_like(tokens)
-        room = _Room(tokens, len(widen))
-        for part in room.parts:
-            x, y = tokens[part], result[part]
-            before, hidden, mask, _ = room.of(x)
-            torch.addmm(widen_bias, x, widen.T, out=before)
-            _gelu(before, out=hidden)
-            if inner is not None:
-                hidden.mul_(keep(inner[part], dropout, mask))
-            torch.addmm(narrow_bias, hidden, narrow.T, out=y)
-            if outer is not None:
-                y.mul_(keep(outer[part], dropout, torch.empty_like(y)))
+
+        for block, x, y, kept, passed in _blocks(widen, tokens, result, inner, outer):
+            torch.addmm(widen_bias, x, widen.T, out=block.hidden)
+            _gelu(block.hidden, out=block.hidden)
+            if kept is not None:
+                block.hidden.mul_(kept)
+            torch.addmm(narrow_bias, block.hidden, narrow, out=y)
+            if passed is not None:
+                y.mul_(passed)
             y.add_(x)
         return result
 
@@ -71,39 +71,51 @@ class _FeedForward(torch.autograd.Function):
         to_tokens = torch.empty_like(tokens)
         to_widen, to_widen_bias = torch.zeros_like(widen), torch.zeros_like(widen_bias)
         to_narrow, to_narrow_bias = torch.zeros_like(narrow), narrow.new_zeros(len(narrow))
-        narrow = narrow * growth(ctx.dropout) ** 2
-        room = _Room(tokens, len(widen))
-        for part in room.parts:
-            x, to_y = tokens[part], gradient[part]
-            before, hidden, mask, to_hidden = room.of(x)
-            if outer is not None:
-                to_y = keep(outer[part], ctx.dropout, torch.empty_like(to_y)).mul_(to_y)
-            torch.addmm(widen_bias, x, widen.T, out=before)
-            _gelu(before, out=hidden)
-            torch.mm(to_y, narrow, out=to_hidden)
-            if inner is not None:
-                kept = keep(inner[part], ctx.dropout, mask)
-                hidden.mul_(kept)
-                to_hidden.mul_(kept)
-            to_narrow.addmm_(to_y.T, hidden)
+        back = narrow * growth(ctx.dropout) ** 2
+        pieces = _blocks(widen, tokens, gradient, inner, outer, to_tokens)
+        for block, x, direct, kept, passed, to_x in pieces:
+            to_y = direct if passed is None else torch.mul(direct, passed, out=block.to_y)
+            torch.addmm(widen_bias, x, widen.T, out=block.before)
+            _gelu(block.before, out=block.hidden)
+            torch.mm(to_y, back, out=block.to_hidden)
+            if kept is not None:
+                block.hidden.mul_(kept)
+                block.to_hidden.mul_(kept)
+            to_narrow.addmm_(to_y.T, block.hidden)
             to_narrow_bias += to_y.sum(dim=0)
-            to_before = _gelu_backward(to_hidden, before, grad_input=to_hidden)
-            to_widen.addmm_(to_before.T, x)
-            to_widen_bias += to_before.sum(dim=0)
-            torch.addmm(gradient[part], to_before, widen, out=to_tokens[part])
+            _gelu_backward(block.to_hidden, block.before, grad_input=block.to_hidden)
+            to_widen.addmm_(block.to_hidden.T, x)
+            to_widen_bias += block.to_hidden.sum(dim=0)
+            torch.addmm(direct, block.to_hidden, widen, out=to_x)
         to_narrow *= growth(ctx.dropout) ** 2
         to_narrow_bias *= growth(ctx.dropout)
         return to_tokens, None, to_widen, to_widen_bias, to_narrow, to_narrow_bias
 
 
-class _Room:
-    """How the tokens are cut into blocks, and memory for the hidden features of a block."""
+def _blocks(widen: Tensor, tokens: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    """Yield a block, and the rows of the block of each tensor, `[n, D]`."""
+    n, (n_hidden, d_model) = len(tokens), widen.shape
+    size = min(n, max(1, _HIDDEN // n_hidden))
+    rows = [repeat(None) if each is None else each.split(size) for each in (tokens, *others)]
+    block = _Block(size, n_hidden, d_model, tokens.dtype)
+    blocks = [block] * (n // size)
+    if n % size:
+        blocks.append(block.first(n % size))
+    return zip(blocks, *rows, strict=False)
 
-    def __init__(self, tokens: Tensor, width: int) -> None:
-        size = min(len(tokens), max(1, _HIDDEN // width))
-        self.parts = [slice(first, first + size) for first in range(0, len(tokens), size)]
-        self.memory = tokens.new_empty(4, size, width)
 
-    def of(self, block: Tensor) -> Tensor:
-        """Return four pieces of memory, `[n, F]`, for the n tokens of a block."""
-        return self.memory[:, : len(block)]
+class _Block:
+    """Memory for the hidden features of a block of tokens, `[n, F]`, and for gradients."""
+
+    def __init__(self, n: int, n_hidden: int, d_model: int, dtype: torch.dtype) -> None:
+        self.hidden, self.before, self.to_hidden = torch.empty(3, n, n_hidden, dtype=dtype)
+        self.to_y = torch.empty(n, d_model, dtype=dtype)
+
+    def first(self, n: int) -> _Block:
+        """Return a block of fewer tokens, in the same memory."""
+        block = _Block.__new__(_Block)
+        block.hidden, block.before, block.to_hidden = (
+            part[:n] for part in (self.hidden, self.before, self.to_hidden)
+        )
+        block.to_y = self.to_y[:n]
+        return block

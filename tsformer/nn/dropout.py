@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from tsformer.hardware import gains_from_bytes
 
 _BYTES = 8  # of a random number
 _VALUES = 256  # of a byte
+_MANY = 1 << 14  # numbers; with fewer, a generator of their own is not worth making
 
 
 class Dropout(nn.Module):
@@ -53,28 +55,27 @@ class _Dropped(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
-        drawn = random_bytes(x.shape)
-        ctx.save_for_backward(drawn)
+        kept = random_keep(x.shape, rate)
+        ctx.save_for_backward(kept)
         ctx.rate = rate
-        return keep(drawn, rate, torch.empty_like(x)).mul_(x).mul_(growth(rate))
+        return kept.to(x.dtype).mul_(x).mul_(growth(rate))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (drawn,) = ctx.saved_tensors
-        passed = keep(drawn, ctx.rate, torch.empty_like(gradient))
-        return passed.mul_(gradient).mul_(growth(ctx.rate)), None
+        (kept,) = ctx.saved_tensors
+        return kept.to(gradient.dtype).mul_(gradient).mul_(growth(ctx.rate)), None
 
 
-def random_bytes(shape: torch.Size) -> Tensor:
-    """Return bytes of this shape, all values equally likely, from torch's global generator."""
-    numbers = torch.empty(-(-shape.numel() // _BYTES), dtype=torch.int64).random_(-(2**63), None)
-    return numbers.view(torch.uint8)[: shape.numel()].view(shape)
-
-
-def keep(drawn: Tensor, rate: float, room: Tensor) -> Tensor:
-    """Write 1 for each feature that is kept into `room`, 0 for the others, and return it."""
-    return room.copy_(drawn).ge_(_dropped(rate))
+def random_keep(shape: torch.Size, rate: float) -> Tensor:
+    """Return a byte for each feature, 1 where it is kept, seeded by torch's global generator."""
+    count = -(-shape.numel() // _BYTES)
+    if count < _MANY:
+        numbers = torch.empty(count, dtype=torch.int64).random_(-(2**63), None)
+    else:
+        seed = int(torch.randint(2**63 - 1, ()))
+        numbers = torch.from_numpy(np.random.SFC64(seed).random_raw(count))
+    return numbers.view(torch.uint8)[: shape.numel()].view(shape).ge_(_dropped(rate))
 
 
 def growth(rate: float) -> float:
