@@ -90,7 +90,8 @@ class Frequency:
         else:
             units = (times - start).astype(np.int64)
             exact = np.ones(len(units), dtype=bool)
-        return units // self.step, exact & (units % self.step == 0)
+        steps = units // self.step
+        return steps, exact & (steps * self.step == units)
 
     def times(self, start: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the time of each step number; `start` and `positions` broadcast.

@@ -127,7 +127,9 @@ def _with_index_as_columns(frame: pd.DataFrame, schema: Schema) -> tuple[pd.Data
         schema = replace(schema, time_col=str(frame.index.name or _TIME_NAMES[0]))
         frame = frame.rename_axis(schema.time_col)
     new = [name for name in frame.index.names if name is not None and name not in frame.columns]
-    return (frame.reset_index(level=new) if new else frame).reset_index(drop=True), schema
+    frame = frame.reset_index(level=new) if new else frame.copy(deep=False)
+    frame.index = pd.RangeIndex(len(frame))
+    return frame, schema
 
 
 def _read_long(frame: nw.DataFrame, schema: Schema) -> tuple[Panel, Layout]:

@@ -76,7 +76,11 @@ def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.nda
     offsets = np.r_[0, np.cumsum(lengths)]
     places = offsets[:-1][table.series] + position
 
+    complete = offsets[-1] == len(places)  # each row then stands where it belongs
+
     def scatter(values: np.ndarray) -> np.ndarray:
+        if complete:
+            return values[:, table.order].astype(np.float32, copy=False)
         grid = np.full((len(values), offsets[-1]), np.nan, dtype=np.float32)
         grid[:, places] = values[:, table.order]
         return grid

@@ -15,6 +15,7 @@ from tsformer.data.calendar import MICROSECONDS
 
 _SIMPLE_TYPES = ["Date", "String", "Categorical"]
 _SIMPLE_TYPES += [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
+_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2262-01-01")  # counted in nanoseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ class Layout:
         if times.dtype.kind == "i":
             return self._typed(name, times, self.time_type)
         if self.zone is None:
-            return self._typed(name, times.astype(MICROSECONDS), self.time_type)
+            return self._typed(name, _in_unit(times, self.time_type), self.time_type)
         index = pd.DatetimeIndex(times)
         if self.wall:
             first = np.ones(len(index), dtype=bool)
@@ -105,6 +106,17 @@ class Layout:
         backend = nw.Implementation(config["backend"])
         variates = tuple(config.get("variates", ()))
         return cls(**{**config, **types, "backend": backend, "variates": variates}, order=order)
+
+
+def _in_unit(times: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return times in the unit of a column type, nanoseconds, or else in microseconds.
+
+    NumPy's conversion, which looks for no overflow, takes a tenth of the time of pandas'.
+    """
+    within = len(times) > 0 and _FIRST < times.min() and times.max() < _LAST
+    if within and isinstance(dtype, nw.Datetime) and dtype.time_unit == "ns":
+        return times.astype("datetime64[ns]")
+    return times.astype(MICROSECONDS)
 
 
 def column_type(column: nw.Series) -> Any:

@@ -115,6 +115,8 @@ class Panel:
         """
         begin = np.clip(begin, 0, self.lengths)
         end = np.clip(end, begin, self.lengths)
+        if not begin.any() and (end == self.lengths).all():
+            return self
         positions = ragged_ranges(self.offsets[:-1] + begin, end - begin)
         kept = self if (end == self.lengths).all() else replace(self, coming=None)
         return kept._at(positions, end - begin, self.freq.times(self.starts, begin))

@@ -79,10 +79,10 @@ class Backtest:
 
     def _places(self, panel: Panel, horizon: int, windows: Iterable[int]) -> list[Places]:
         """Return the series that have a value before their cut-off, for each window with any."""
-        first_known = panel.first_known
+        first_known, lengths = panel.first_known, panel.lengths
         places = []
         for window in windows:
-            cutoffs = panel.lengths - horizon - (self.n_windows - 1 - window) * self.step_size
+            cutoffs = lengths - horizon - (self.n_windows - 1 - window) * self.step_size
             usable = np.flatnonzero(cutoffs > first_known)
             if len(usable):
                 places.append((usable, cutoffs[usable]))
