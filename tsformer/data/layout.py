@@ -113,7 +113,7 @@ def _in_unit(times: np.ndarray, dtype: Any) -> np.ndarray:
 
     NumPy's conversion, which looks for no overflow, takes a tenth of the time of pandas'.
     """
-    within = len(times) > 0 and _FIRST < times.min() and times.max() < _LAST
+    within = len(times) > 0 and times.min() > _FIRST and times.max() < _LAST
     if within and isinstance(dtype, nw.Datetime) and dtype.time_unit == "ns":
         return times.astype("datetime64[ns]")
     return times.astype(MICROSECONDS)
