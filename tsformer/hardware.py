@@ -13,13 +13,14 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 _ON_CPUS = ("auto", "32-true", "bf16-mixed")
 _INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # for products of bfloat16 numbers
 _WIDE = 64  # features; narrower networks gain nothing from half precision
-_MANY = 1 << 12  # tokens; fewer are done before Python has cut them into blocks
+_MANY = 1 << 12  # tokens; attention to fewer is done before Python has cut them into blocks
+_SOME = 1 << 10  # tokens; the same of the feed-forward part
 _FEW = 64  # tokens of a sequence; with more of them plain products need too much memory
 _LARGE = 1 << 14  # numbers; fewer are drawn before Python has called for bytes
 
 
-def gains_from_blocks(tokens: Tensor) -> bool:
-    """Return whether a layer that works block by block is faster than one that calls torch's own.
+def attention_gains_from_blocks(tokens: Tensor) -> bool:
+    """Return whether attention block by block is faster than by torch's own operations.
 
     On a CPU it is, for many tokens: measured on two cores, a step of PatchTST with 896 sequences of
     42 tokens took less than half of the time, one with 256 sequences of 9 tokens somewhat more.
@@ -28,8 +29,21 @@ def gains_from_blocks(tokens: Tensor) -> bool:
     Args:
         tokens: `[B, N, D]`.
     """
+    return _many(tokens, _MANY)
+
+
+def feed_forward_gains_from_blocks(tokens: Tensor) -> bool:
+    """Return whether the feed-forward part is faster block by block; it is with fewer tokens.
+
+    Args:
+        tokens: `[B, N, D]`.
+    """
+    return _many(tokens, _SOME)
+
+
+def _many(tokens: Tensor, fewest: int) -> bool:
     return (
-        tokens.shape[0] * tokens.shape[1] >= _MANY
+        tokens.shape[0] * tokens.shape[1] >= fewest
         and tokens.device.type == "cpu"
         and tokens.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")

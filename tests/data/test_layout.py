@@ -235,3 +235,19 @@ def test_when_there_is_one_series_then_several_targets_are_called_y() -> None:
     frame = LONG.iloc[::2].drop(columns="unique_id").assign(z=0.0)
     layout = read_panel(frame, Schema(target_col=["z", "y"]))[1]
     assert (layout.id_col, layout.target_col) == (None, "y")
+
+
+@pytest.mark.parametrize("last", ["2024-01-04", "1678-01-02", "2261-12-31", "2262-04-08"])
+def test_answers_in_nanoseconds_are_exact_at_both_ends_of_what_they_count(last: str) -> None:
+    times = pd.date_range(end=last, periods=4, freq="D")
+    written = write(pd.DataFrame({"ds": times, "y": range(4)}))
+    assert written["ds"].dtype == "datetime64[ns]"
+    assert written["ds"].tolist() == [times[-1] + pd.Timedelta(days=step) for step in (1, 2)]
+    assert (written["cutoff"] == times[-1]).all()
+
+
+def test_times_that_nanoseconds_cannot_count_are_refused() -> None:
+    times = pd.date_range(end="2262-04-10", periods=4, freq="D")
+    panel, layout = read_panel(pd.DataFrame({"ds": times, "y": range(4)}), Schema())
+    with pytest.raises(pd.errors.OutOfBoundsDatetime):
+        answer(panel, layout)

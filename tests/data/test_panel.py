@@ -83,6 +83,12 @@ def test_what_comes_stays_while_the_ends_stay() -> None:
         assert_consistent(part)
 
 
+def test_all_steps_of_a_panel_are_the_panel() -> None:
+    panel = make_panel(horizon=2)
+    assert panel.slice(0, panel.lengths) is panel
+    assert panel.tail(int(panel.lengths.max())) is panel
+
+
 @pytest.mark.parametrize("cut", [[6, 4, 12, 5], [0, 0, 0, 0], [7, 4, 11, 5]])
 def test_what_came_after_other_ends_is_forgotten(cut: list[int]) -> None:
     panel = make_panel(horizon=2)

@@ -15,12 +15,17 @@ from tsformer.nn.encoder import EncoderLayer
 KNOWN = [None, torch.tensor([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [0, 0, 0, 0, 1]]).repeat(3, 1) > 0]
 
 
+def set_blocks(monkeypatch: pytest.MonkeyPatch, used: bool) -> None:
+    for part in ("attention", "feed_forward"):
+        monkeypatch.setattr(encoder, f"{part}_gains_from_blocks", lambda tokens: used)
+
+
 @pytest.fixture(autouse=True)
 def several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let few tokens fill several blocks, the last one not wholly."""
     monkeypatch.setattr(blocked_attention, "_WEIGHTS", 4 * 5 * 5 * 2)
     monkeypatch.setattr(blocked_feed_forward, "_HIDDEN", 7 * 20)
-    monkeypatch.setattr(encoder, "gains_from_blocks", lambda tokens: True)
+    set_blocks(monkeypatch, True)
 
 
 def make_layer(*, dropout: float = 0.0, norm: str = "batch") -> EncoderLayer:
@@ -48,7 +53,7 @@ def test_a_layer_in_blocks_is_the_layer(
     layer = make_layer(norm=norm)
     tokens = torch.randn(9, 5, 12, dtype=torch.float64)
     in_blocks = results(layer, tokens, known)
-    monkeypatch.setattr(encoder, "gains_from_blocks", lambda tokens: False)
+    set_blocks(monkeypatch, False)
     for ours, plain in zip(in_blocks, results(layer, tokens, known), strict=True):
         torch.testing.assert_close(ours, plain)
 

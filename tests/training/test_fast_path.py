@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.windows import RandomWindows, Windows, WindowSource, training_range
-from tsformer.hardware import gains_from_blocks
+from tsformer.hardware import attention_gains_from_blocks, feed_forward_gains_from_blocks
 from tsformer.models.patchtst import PatchTSTConfig, patchtst
 from tsformer.models.scaled import ScaledModel
 from tsformer.training import module as training_module
@@ -137,7 +137,9 @@ def test_losses_along_training_are_those_of_a_plain_reference(
     torch.manual_seed(0)
     model, windows = patchtst(CONFIG), make_windows()
     nn.init.normal_(model.network.flatten_head.weight, std=0.02)  # type: ignore[union-attr,arg-type]
-    assert gains_from_blocks(torch.empty(BATCH, CONFIG.n_patches, CONFIG.d_model))
+    tokens = torch.empty(BATCH, CONFIG.n_patches, CONFIG.d_model)
+    assert attention_gains_from_blocks(tokens)
+    assert feed_forward_gains_from_blocks(tokens)
     expected, losses = plain_losses(model, windows), []
 
     def recorded(self: Any, batch: Batch, batch_idx: int) -> Tensor:

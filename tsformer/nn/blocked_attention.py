@@ -26,7 +26,7 @@ from torch.autograd.function import once_differentiable
 
 from tsformer.nn.dropout import growth, random_keep
 
-_WEIGHTS = 1 << 19  # of attention in a block, at most: 2 MB
+_WEIGHTS = 1 << 20  # of attention in a block, at most: 4 MB
 _FEATURES = 1 << 20  # of queries, keys and values in a block, at most
 _HIGHEST = 2.0**64  # of a sum of weights, as they come; its reciprocal is the lowest
 
@@ -171,16 +171,16 @@ class _Block:
     ) -> None:
         self.sizes = n, a, k, d, dtype
         shapes = (
-            (b, a, 3 * k + 1, n),
-            (b * a, n, n),
-            (b, a, k + 1, n),
-            (3 * a * k, b * n),
-            (a * k, b * n),
-            (b * n, d),
-            (a * k, b * n),
-            (b, a, k + 1, n),
-            (b * a, n, n),
-            (b, a, k, n),
+            (b, a, 3 * k + 1, n),  # heads; they come first, so that ones stay where they are
+            (b * a, n, n),  # weights, keys first
+            (b, a, k + 1, n),  # sums
+            (3 * a * k, b * n),  # rows, of which heads are made
+            (a * k, b * n),  # averages
+            (b * n, d),  # and the gradients: of the result,
+            (a * k, b * n),  # of averages,
+            (b, a, k + 1, n),  # of sums,
+            (b * a, n, n),  # of scores,
+            (b, a, k, n),  # of queries, keys or values
         )
         counts = [math.prod(shape) for shape in shapes]
         self.memory = torch.empty(sum(counts), dtype=dtype) if memory is None else memory
@@ -194,6 +194,7 @@ class _Block:
             return rows.view(a, -1, b, n).movedim(2, 0)
 
         self.told, self.values, self.ones = heads[:, :, :-1], heads[:, :, 2 * k :], heads[:, :, -1]
+        self.ones.fill_(1.0)
         groups = heads.flatten(0, 1)
         self.query, self.key, self.value = groups[:, :k], groups[:, k : 2 * k], groups[:, 2 * k :]
         self.sums, self.gathered, self.totals = sums.flatten(0, 1), sums[:, :, :-1], sums[:, :, -1:]
@@ -202,7 +203,6 @@ class _Block:
         self.to_query, self.to_key, self.to_value = self.rows_by_head.split(k, dim=2)
         self.to_sums = to_sums.flatten(0, 1)
         self.to_gathered, self.to_totals = to_sums[:, :, :-1], to_sums[:, :, -1]
-        self.ones.fill_(1.0)
 
     def first(self, b: int) -> _Block:
         """Return a block of fewer sequences, in the same memory."""
@@ -218,7 +218,7 @@ class _Block:
 
     def average(self, there: Tensor | None) -> None:
         """Compute the averages of the values, `[A * K, b * N]`."""
-        torch.bmm(self.key.mT, self.query, out=self.weights).exp2_()  # keys first
+        torch.bmm(self.key.mT, self.query, out=self.weights).exp2_()
         torch.bmm(self.value, self.weights, out=self.sums)
         lowest, highest = torch.aminmax(self.totals)
         if not (float(lowest) > 1 / _HIGHEST and float(highest) < _HIGHEST):  # or not a number

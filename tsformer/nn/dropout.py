@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +17,6 @@ from tsformer.hardware import gains_from_bytes
 
 _BYTES = 8  # of a random number
 _VALUES = 256  # of a byte
-_MANY = 1 << 14  # numbers; with fewer, a generator of their own is not worth making
 
 
 class Dropout(nn.Module):
@@ -68,14 +66,10 @@ class _Dropped(torch.autograd.Function):
 
 
 def random_keep(shape: torch.Size, rate: float) -> Tensor:
-    """Return a byte for each feature, 1 where it is kept, seeded by torch's global generator."""
-    count = -(-shape.numel() // _BYTES)
-    if count < _MANY:
-        numbers = torch.empty(count, dtype=torch.int64).random_(-(2**63), None)
-    else:
-        seed = int(torch.randint(2**63 - 1, ()))
-        numbers = torch.from_numpy(np.random.SFC64(seed).random_raw(count))
-    return numbers.view(torch.uint8)[: shape.numel()].view(shape).ge_(_dropped(rate))
+    """Return a byte for each feature, 1 where it is kept, drawn from torch's global generator."""
+    numbers = torch.empty(-(-shape.numel() // _BYTES), dtype=torch.int64).random_(-(2**63), None)
+    drawn = numbers.view(torch.uint8)[: shape.numel()].view(shape)
+    return drawn.ge_(_dropped(rate))
 
 
 def growth(rate: float) -> float:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tsformer.hardware import gains_from_blocks
+from tsformer.hardware import attention_gains_from_blocks, feed_forward_gains_from_blocks
 from tsformer.nn.adapters import LowRankAdapter
 from tsformer.nn.attention import SelfAttention, something_known
 from tsformer.nn.blocked_attention import add_attention
@@ -111,7 +111,7 @@ class EncoderLayer(nn.Module):
 
     def _with_attention(self, tokens: Tensor, known: Tensor | None) -> Tensor:
         plain = _is_plain(self.attention) and _is_plain(self.dropout)
-        if not (plain and gains_from_blocks(tokens) and self.attention.n_heads):
+        if not (plain and attention_gains_from_blocks(tokens) and self.attention.n_heads):
             return tokens + self.dropout(self.attention(tokens, known))
         return add_attention(
             tokens,
@@ -124,7 +124,7 @@ class EncoderLayer(nn.Module):
 
     def _with_feed_forward(self, tokens: Tensor) -> Tensor:
         plain = _is_plain(self.feed_forward) and _is_plain(self.dropout)
-        if not (plain and gains_from_blocks(tokens)):
+        if not (plain and feed_forward_gains_from_blocks(tokens)):
             return tokens + self.dropout(self.feed_forward(tokens))
         widen, narrow = self.feed_forward.maps
         rate = self.dropout.present_rate
