@@ -13,8 +13,8 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 _ON_CPUS = ("auto", "32-true", "bf16-mixed")
 _INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # for products of bfloat16 numbers
 _WIDE = 64  # features; narrower networks gain nothing from half precision
-_MANY = 1 << 12  # tokens; attention to fewer is done before Python has cut them into blocks
-_SOME = 1 << 10  # tokens; the same of the feed-forward part
+_ATTENDING = 1 << 12  # tokens; attention to fewer is done before Python has cut them into blocks
+_FEEDING = 1 << 10  # tokens; feed-forward parts of fewer are
 _FEW = 64  # tokens of a sequence; with more of them plain products need too much memory
 _LARGE = 1 << 14  # numbers; fewer are drawn before Python has called for bytes
 
@@ -29,19 +29,21 @@ def attention_gains_from_blocks(tokens: Tensor) -> bool:
     Args:
         tokens: `[B, N, D]`.
     """
-    return _many(tokens, _MANY)
+    return _fits_blocks(tokens, _ATTENDING)
 
 
 def feed_forward_gains_from_blocks(tokens: Tensor) -> bool:
-    """Return whether the feed-forward part is faster block by block; it is with fewer tokens.
+    """Return whether the feed-forward part is, which has fewer steps: already from fewer tokens on.
+
+    A step of PatchTST with 256 sequences of 9 tokens took 7 % less.
 
     Args:
         tokens: `[B, N, D]`.
     """
-    return _many(tokens, _SOME)
+    return _fits_blocks(tokens, _FEEDING)
 
 
-def _many(tokens: Tensor, fewest: int) -> bool:
+def _fits_blocks(tokens: Tensor, fewest: int) -> bool:
     return (
         tokens.shape[0] * tokens.shape[1] >= fewest
         and tokens.device.type == "cpu"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -243,3 +244,13 @@ def test_when_values_are_of_any_kind_then_codes_lead_back_to_them(values: list[A
     codes, levels = encode_categories(pd.Series(values, dtype=object), None)
     assert [levels[int(code)] for code in codes] == values
     assert len(set(levels)) == len(levels)
+
+
+@pytest.mark.parametrize("table", [[("a", 0, 1.0), ("a", 1, 2.0)], [("a", 0, 1.0), ("a", 2, 2.0)]])
+def test_values_of_several_variates_are_contiguous_with_gaps_and_without(
+    table: list[tuple[Any, int, float]],
+) -> None:
+    both = replace(rows(table), target=np.array([[1.0, 2.0], [3.0, 4.0]]))
+    panel, _, _ = build_panel(both, "D")
+    assert panel.values.flags.c_contiguous
+    np.testing.assert_array_equal(panel.values[:, [0, -1]], both.target)

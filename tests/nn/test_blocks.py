@@ -184,3 +184,33 @@ def test_a_token_that_is_not_known_may_score_as_it_likes(size: float) -> None:
     maps = {"query_key_value": layer.query_key_value, "output": layer.output}
     ours = add_attention(tokens, known, n_heads=2, dropout=0.0, **maps)
     torch.testing.assert_close(ours, tokens + layer(tokens, known))
+
+
+def test_a_token_that_is_not_known_has_a_gradient_of_zero_whatever_it_scores() -> None:
+    """Its weight nearly overflows here, and twice it would."""
+    query_key_value, output = nn.Linear(1, 3), nn.Linear(1, 1)
+    for linear in (query_key_value, output):
+        nn.init.ones_(linear.weight)
+        nn.init.zeros_(linear.bias)
+    tokens = torch.tensor([[[0.0], [9.4]]], requires_grad=True)
+    known = torch.tensor([[True, False]])
+    maps = {"query_key_value": query_key_value, "output": output}
+    add_attention(tokens, known, n_heads=1, dropout=0.0, **maps).backward(
+        torch.full((1, 2, 1), 2.0)
+    )
+    assert tokens.grad is not None
+    torch.testing.assert_close(tokens.grad, torch.tensor([[[6.0], [2.0]]]))
+    assert query_key_value.weight.grad is not None
+    assert bool(query_key_value.weight.grad.isfinite().all())
+
+
+def test_memory_lies_where_the_tokens_do_and_weights_may_be_transposed() -> None:
+    layer = make_layer(dropout=0.3)
+    tokens = torch.randn(9, 5, 12, dtype=torch.float64)
+    expected = layer.eval()(tokens)
+    attention = layer.attention.query_key_value
+    attention.weight = nn.Parameter(attention.weight.detach().T.contiguous().T)
+    with torch.device("meta"):
+        torch.testing.assert_close(layer(tokens), expected)
+    layer(tokens).sum().backward()
+    assert attention.weight.grad is not None

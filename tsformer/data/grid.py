@@ -80,7 +80,7 @@ def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.nda
 
     def scatter(values: np.ndarray) -> np.ndarray:
         if complete:
-            return values[:, table.order].astype(np.float32, copy=False)
+            return np.take(values, table.order, axis=1).astype(np.float32, copy=False)
         grid = np.full((len(values), offsets[-1]), np.nan, dtype=np.float32)
         grid[:, places] = values[:, table.order]
         return grid

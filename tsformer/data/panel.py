@@ -111,7 +111,8 @@ class Panel:
     def slice(self, begin: np.ndarray | int, end: np.ndarray) -> Panel:
         """Return the steps `begin` to `end` (exclusive) of every series.
 
-        Bounds outside a series are moved to its ends; a series may become empty.
+        Bounds outside a series are moved to its ends; a series may become empty. Where all steps
+        are asked for, it is this panel itself.
         """
         begin = np.clip(begin, 0, self.lengths)
         end = np.clip(end, begin, self.lengths)

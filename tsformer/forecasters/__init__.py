@@ -1,6 +1,6 @@
 """Forecasters: `fit` and `predict` on the data people have."""
 
-from tsformer.startup import quick_imports
+from tsformer.forecasters.startup import quick_imports
 
 with quick_imports():
     from tsformer.forecasters.base import Forecaster

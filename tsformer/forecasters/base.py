@@ -116,7 +116,10 @@ class Forecaster(SharedParameters, ABC):
         return self
 
     def fit_panel(self, panel: Panel, val_size: int | np.ndarray | None = None) -> Self:
-        """Learn from a panel; `val_size` may be given per series, `[S]`. Return self."""
+        """Learn from a panel, which may be kept. Return self.
+
+        `val_size` may be given per series, `[S]`.
+        """
         self.season_length_ = self.season_length or panel.freq.season_length
         refuse_all_missing(panel, self._schema.variates)
         self.pooled_ = PooledValues.of(panel)

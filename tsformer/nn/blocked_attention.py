@@ -6,10 +6,10 @@ that their weights stay in the cache, in memory that all of them share. What is 
 computed again for the gradient, not stored. Tokens are the last axis inside, so that narrow heads
 do not leave the vector units idle; the linear maps turn them. The sum of the weights is one more
 row of their product with the values, so that no pass over them is needed to normalise them. And
-each step of a block is one call of torch, into a view that was made before: there are so many
-blocks that Python's own time counts.
+nearly each step of a block is a single call of torch, into a view that was made before: there are
+so many blocks that Python's own time counts.
 
-Inside a block of b sequences, A heads and N tokens, G is b * A, and K the width of a head.
+A block has b sequences of N tokens, and A heads of width K.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from torch.autograd.function import once_differentiable
 
 from tsformer.nn.dropout import growth, random_keep
 
-_WEIGHTS = 1 << 20  # of attention in a block, at most: 4 MB
-_FEATURES = 1 << 20  # of queries, keys and values in a block, at most
+# Both of a block with more than one sequence, 4 MB each in 32 bits:
+_WEIGHTS = 1 << 20  # of attention, at most
+_FEATURES = 1 << 20  # of queries, keys and values, at most
 _HIGHEST = 2.0**64  # of a sum of weights, as they come; its reciprocal is the lowest
 
 
@@ -89,7 +90,7 @@ class _Attention(torch.autograd.Function):
         tokens, known, weight, bias, out_weight, kept = ctx.saved_tensors
         to_tokens = torch.empty_like(tokens, memory_format=torch.contiguous_format)
         maps = _Maps(weight, bias, ctx.n_heads)
-        to_weight, to_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        to_weight, to_bias = torch.zeros_like(maps.weight), torch.zeros_like(bias)
         to_out_weight, to_out_bias = torch.zeros_like(out_weight), bias.new_zeros(len(out_weight))
         back = out_weight.T * growth(ctx.dropout)
         pieces = _blocks(maps, known, tokens, gradient, kept, to_tokens)
@@ -122,9 +123,9 @@ class _Maps:
         root = math.sqrt(self.width)
         scales = weight.new_tensor([math.log2(math.e) / root, 1.0, 1.0])[:, None]
         self.factors = weight.new_tensor([1 / root, math.log(2), 1.0])[:, None]
-        by_head = weight.view(3, n_heads, -1).transpose(0, 1).contiguous()  # [A, 3, K * D]
+        by_head = weight.reshape(3, n_heads, -1).transpose(0, 1).contiguous()  # [A, 3, K * D]
         self.weight = (by_head * scales).view(weight.shape)
-        self.bias = (bias.view(3, n_heads, -1).transpose(0, 1) * scales).reshape(-1, 1)
+        self.bias = (bias.reshape(3, n_heads, -1).transpose(0, 1) * scales).reshape(-1, 1)
         self.back = (by_head * self.factors).view(weight.shape)
 
     def as_stored(self, gradient: Tensor) -> Tensor:
@@ -136,7 +137,7 @@ class _Maps:
 def _blocks(
     maps: _Maps, known: Tensor | None, tokens: Tensor, *others: Tensor | None
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield a block, 1 for what is known there and 0, `[b, 1, 1, N]`, and rows, `[b * N, D]`."""
+    """Yield a block, what is known there as 1 and 0, `[b, 1, 1, N]`, and rows, `[b * N, D]`."""
     n_batch, n_tokens, d_model = tokens.shape
     weights, features = maps.n_heads * n_tokens**2, len(maps.weight) * n_tokens
     size = min(n_batch, max(1, min(_WEIGHTS // weights, _FEATURES // features)))
@@ -145,46 +146,42 @@ def _blocks(
         repeat(None) if each is None else each.flatten(0, 1).split(size * n_tokens)
         for each in (tokens, *others)
     ]
-    block = _Block(size, n_tokens, maps.n_heads, maps.width, d_model, tokens.dtype)
+    sizes = n_tokens, maps.n_heads, maps.width, d_model
+    memory = tokens.new_empty(sum(math.prod(shape) for shape in _shapes(size, *sizes)))
+    block = _Block(memory, size, *sizes)
     blocks = [block] * (n_batch // size)
     if n_batch % size:
-        blocks.append(block.first(n_batch % size))
+        blocks.append(_Block(memory, n_batch % size, *sizes))
     return zip(blocks, repeat(None) if there is None else there, *rows, strict=False)
 
 
+def _shapes(b: int, n: int, a: int, k: int, d: int) -> list[tuple[int, ...]]:
+    """Return what a block has room for."""
+    return [
+        (b, a, 3 * k + 1, n),  # heads; they come first, so that ones stay where they are
+        (b * a, n, n),  # weights, keys first
+        (b, a, k + 1, n),  # sums
+        (3 * a * k, b * n),  # rows, of which heads are made
+        (a * k, b * n),  # averages
+        (b * n, d),  # and the gradients: of the result,
+        (a * k, b * n),  # of averages,
+        (b, a, k + 1, n),  # of sums,
+        (b * a, n, n),  # of scores,
+        (b, a, k, n),  # of queries, keys or values
+    ]
+
+
 class _Block:
-    """What is computed of b sequences, in all the views of its memory that are needed.
+    """What is computed of b sequences, in all the views of a piece of memory that are needed.
 
     Queries, keys and values come head by head, and ones below the values; so the sums of the
     values, by the weights, have the totals of the weights below them.
     """
 
-    def __init__(
-        self,
-        b: int,
-        n: int,
-        a: int,
-        k: int,
-        d: int,
-        dtype: torch.dtype,
-        memory: Tensor | None = None,
-    ) -> None:
-        self.sizes = n, a, k, d, dtype
-        shapes = (
-            (b, a, 3 * k + 1, n),  # heads; they come first, so that ones stay where they are
-            (b * a, n, n),  # weights, keys first
-            (b, a, k + 1, n),  # sums
-            (3 * a * k, b * n),  # rows, of which heads are made
-            (a * k, b * n),  # averages
-            (b * n, d),  # and the gradients: of the result,
-            (a * k, b * n),  # of averages,
-            (b, a, k + 1, n),  # of sums,
-            (b * a, n, n),  # of scores,
-            (b, a, k, n),  # of queries, keys or values
-        )
+    def __init__(self, memory: Tensor, b: int, n: int, a: int, k: int, d: int) -> None:
+        shapes = _shapes(b, n, a, k, d)
         counts = [math.prod(shape) for shape in shapes]
-        self.memory = torch.empty(sum(counts), dtype=dtype) if memory is None else memory
-        parts = self.memory[: sum(counts)].split(counts)
+        parts = memory[: sum(counts)].split(counts)
         heads, self.weights, sums, self.rows, self.averages, *gradients = (
             part.view(shape) for part, shape in zip(parts, shapes, strict=True)
         )
@@ -193,7 +190,8 @@ class _Block:
         def by_head(rows: Tensor) -> Tensor:  # [A * x, b * N] as [b, A, x, N]
             return rows.view(a, -1, b, n).movedim(2, 0)
 
-        self.told, self.values, self.ones = heads[:, :, :-1], heads[:, :, 2 * k :], heads[:, :, -1]
+        self.features, self.ones = heads[:, :, :-1], heads[:, :, -1]
+        self.values_and_ones = heads[:, :, 2 * k :]
         self.ones.fill_(1.0)
         groups = heads.flatten(0, 1)
         self.query, self.key, self.value = groups[:, :k], groups[:, k : 2 * k], groups[:, 2 * k :]
@@ -204,17 +202,13 @@ class _Block:
         self.to_sums = to_sums.flatten(0, 1)
         self.to_gathered, self.to_totals = to_sums[:, :, :-1], to_sums[:, :, -1]
 
-    def first(self, b: int) -> _Block:
-        """Return a block of fewer sequences, in the same memory."""
-        return _Block(b, *self.sizes, memory=self.memory)
-
     def read(self, maps: _Maps, x: Tensor, there: Tensor | None) -> None:
         """Compute queries, keys and values of tokens `[b * N, D]`; what is not there tells 0."""
         torch.addmm(maps.bias, maps.weight, x.T, out=self.rows)
-        self.told.copy_(self.rows_by_head)
+        self.features.copy_(self.rows_by_head)
         if there is not None:
             self.ones.fill_(1.0)
-            self.values.mul_(there)
+            self.values_and_ones.mul_(there)
 
     def average(self, there: Tensor | None) -> None:
         """Compute the averages of the values, `[A * K, b * N]`."""
@@ -243,8 +237,8 @@ class _Block:
         self._product(self.key, self.to_scores, self.to_query)
         self._product(self.query, self.to_scores.mT, self.to_key)
         self._product(self.to_sums[:, :-1], self.weights.mT, self.to_value)
-        if there is not None:
-            self.to_value.mul_(there)
+        if there is not None:  # its weight may be so high that 0 times it is not a number
+            self.to_value.masked_fill_(there == 0, 0.0)
 
     def _product(self, left: Tensor, right: Tensor, result: Tensor) -> None:
         torch.bmm(left, right, out=self.to_part.flatten(0, 1))

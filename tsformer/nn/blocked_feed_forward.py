@@ -97,25 +97,16 @@ def _blocks(widen: Tensor, tokens: Tensor, *others: Tensor | None) -> Iterator[t
     n, (n_hidden, d_model) = len(tokens), widen.shape
     size = min(n, max(1, _HIDDEN // n_hidden))
     rows = [repeat(None) if each is None else each.split(size) for each in (tokens, *others)]
-    block = _Block(size, n_hidden, d_model, tokens.dtype)
-    blocks = [block] * (n // size)
+    memory = tokens.new_empty(3, size, n_hidden), tokens.new_empty(size, d_model)
+    blocks = [_Block(*memory)] * (n // size)
     if n % size:
-        blocks.append(block.first(n % size))
+        blocks.append(_Block(*(part[..., : n % size, :] for part in memory)))
     return zip(blocks, *rows, strict=False)
 
 
 class _Block:
-    """Memory for the hidden features of a block of tokens, `[n, F]`, and for gradients."""
+    """Memory for the hidden features of a block of tokens, `[3, n, F]`, and for a gradient."""
 
-    def __init__(self, n: int, n_hidden: int, d_model: int, dtype: torch.dtype) -> None:
-        self.hidden, self.before, self.to_hidden = torch.empty(3, n, n_hidden, dtype=dtype)
-        self.to_y = torch.empty(n, d_model, dtype=dtype)
-
-    def first(self, n: int) -> _Block:
-        """Return a block of fewer tokens, in the same memory."""
-        block = _Block.__new__(_Block)
-        block.hidden, block.before, block.to_hidden = (
-            part[:n] for part in (self.hidden, self.before, self.to_hidden)
-        )
-        block.to_y = self.to_y[:n]
-        return block
+    def __init__(self, hidden: Tensor, to_y: Tensor) -> None:
+        self.hidden, self.before, self.to_hidden = hidden
+        self.to_y = to_y

@@ -67,7 +67,8 @@ class _Dropped(torch.autograd.Function):
 
 def random_keep(shape: torch.Size, rate: float) -> Tensor:
     """Return a byte for each feature, 1 where it is kept, drawn from torch's global generator."""
-    numbers = torch.empty(-(-shape.numel() // _BYTES), dtype=torch.int64).random_(-(2**63), None)
+    count = -(-shape.numel() // _BYTES)
+    numbers = torch.empty(count, dtype=torch.int64, device="cpu").random_(-(2**63), None)
     drawn = numbers.view(torch.uint8)[: shape.numel()].view(shape)
     return drawn.ge_(_dropped(rate))
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
-from tsformer.startup import quick_imports
+from tsformer.forecasters.startup import _StandIn, quick_imports
 
 
 def run(program: str) -> str:
@@ -18,6 +21,15 @@ def run(program: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[_StandIn]:
+    """Let it stand where a small module of Python would be imported."""
+    module = _StandIn("colorsys")
+    monkeypatch.setitem(sys.modules, "colorsys", module)
+    yield module
+    module.leave()
 
 
 def test_forecasters_do_not_import_scipy_stats_and_it_can_be_imported_later() -> None:
@@ -41,33 +53,38 @@ print(SimpleImputer(strategy="most_frequent").fit([[2.0], [2.0], [1.0]]).statist
     assert run(program) == "[2.]"
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "from scipy.stats import norm",
-        "import scipy.stats as s; norm = s.norm",
-        "import scipy; norm = scipy.stats.norm",
-        "from scipy.stats.distributions import norm",
-    ],
-)
-def test_who_uses_it_meanwhile_gets_the_real_one(statement: str) -> None:
+@pytest.mark.parametrize("first", ["scipy.stats", "sklearn.base"])
+def test_what_is_there_before_stays(first: str) -> None:
     program = f"""
 import sys, types
-from tsformer.startup import quick_imports
-with quick_imports():
-    {statement}
-import scipy.stats
-print(norm is scipy.stats.norm, type(sys.modules["scipy.stats"]) is types.ModuleType)
+import {first}
+before = sys.modules["scipy.stats"]
+from tsformer import SeasonalNaiveForecaster
+print(sys.modules["scipy.stats"] is before, type(before) is types.ModuleType)
 """
     assert run(program) == "True True"
 
 
-def test_a_module_that_is_there_stays() -> None:
-    import scipy.stats
+@pytest.mark.parametrize(
+    "statement",
+    ["from colorsys import rgb_to_hsv", "import colorsys; rgb_to_hsv = colorsys.rgb_to_hsv"],
+)
+def test_who_uses_it_meanwhile_gets_the_real_one(stand_in: _StandIn, statement: str) -> None:
+    names: dict[str, object] = {}
+    exec(statement, names)
+    real = sys.modules["colorsys"]
+    assert type(real) is ModuleType
+    assert names["rgb_to_hsv"] is real.rgb_to_hsv
 
-    with quick_imports():
-        assert sys.modules["scipy.stats"] is scipy.stats
-    assert sys.modules["scipy.stats"] is scipy.stats
+
+def test_who_only_looks_at_it_does_not_bring_the_real_one(stand_in: _StandIn) -> None:
+    assert importlib.util.find_spec("colorsys") is not None
+    assert not hasattr(stand_in, "__file__")
+    assert sys.modules["colorsys"] is stand_in
+    exec("from colorsys import *", {})
+    assert sys.modules["colorsys"] is not stand_in
+    stand_in.leave()
+    assert "colorsys" in sys.modules
 
 
 @pytest.mark.parametrize("collecting", [True, False])
