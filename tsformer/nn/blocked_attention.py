@@ -26,9 +26,9 @@ from torch.autograd.function import once_differentiable
 
 from tsformer.nn.dropout import growth, random_keep
 
-# Both of a block with more than one sequence, 4 MB each in 32 bits:
-_WEIGHTS = 1 << 20  # of attention, at most
-_FEATURES = 1 << 20  # of queries, keys and values, at most
+# Of a block with more than one sequence, at most:
+_WEIGHTS = 1 << 20  # of attention, 4 MB in 32 bits
+_FEATURES = 1 << 18  # of queries, keys and values, 1 MB
 _HIGHEST = 2.0**64  # of a sum of weights, as they come; its reciprocal is the lowest
 
 
