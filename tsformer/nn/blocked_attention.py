@@ -193,8 +193,7 @@ class _Block:
         self.features, self.ones = heads[:, :, :-1], heads[:, :, -1]
         self.values_and_ones = heads[:, :, 2 * k :]
         self.ones.fill_(1.0)
-        groups = heads.flatten(0, 1)
-        self.query, self.key, self.value = groups[:, :k], groups[:, k : 2 * k], groups[:, 2 * k :]
+        self.query, self.key, self.value = heads.flatten(0, 1).split([k, k, k + 1], dim=1)
         self.sums, self.gathered, self.totals = sums.flatten(0, 1), sums[:, :, :-1], sums[:, :, -1:]
         self.rows_by_head, self.averages_by_head = by_head(self.rows), by_head(self.averages)
         self.to_averages_by_head = by_head(self.to_averages)
