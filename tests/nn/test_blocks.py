@@ -1,4 +1,4 @@
-"""A layer that works block by block gives what torch's own operations give, and its gradients."""
+"""Fast parts of a layer give what torch's own operations give, and their gradients."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tsformer.nn import blocked_attention, blocked_feed_forward, encoder
+from tsformer.nn import blocked_attention, blocked_feed_forward, encoder, short_attention
 from tsformer.nn.adapters import add_adapters
 from tsformer.nn.blocked_attention import add_attention
 from tsformer.nn.blocked_feed_forward import add_feed_forward
 from tsformer.nn.encoder import EncoderLayer
+from tsformer.nn.short_attention import add_short_attention
 
 KNOWN = [None, torch.tensor([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [0, 0, 0, 0, 1]]).repeat(3, 1) > 0]
+WAYS = {"blocks": add_attention, "sums": add_short_attention}
+CLASSES = {"blocks": blocked_attention._Attention, "sums": short_attention._ShortAttention}
 
 
-def set_blocks(monkeypatch: pytest.MonkeyPatch, used: bool) -> None:
-    for part in ("attention", "feed_forward"):
-        monkeypatch.setattr(encoder, f"{part}_gains_from_blocks", lambda tokens: used)
+def use(monkeypatch: pytest.MonkeyPatch, attention: str | None, feed_forward: bool) -> None:
+    """Choose how a layer works, whatever is faster."""
+    for way in WAYS:
+        name = f"attention_gains_from_{way}"
+        monkeypatch.setattr(encoder, name, lambda *_, chosen=way == attention: chosen)
+    monkeypatch.setattr(encoder, "feed_forward_gains_from_blocks", lambda _: feed_forward)
 
 
-@pytest.fixture(autouse=True)
-def several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=list(WAYS))
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let few tokens fill several blocks, the last one not wholly."""
     monkeypatch.setattr(blocked_attention, "_WEIGHTS", 4 * 5 * 5 * 2)
+    monkeypatch.setattr(short_attention, "_WEIGHTS", 4 * 5 * 5 * 2)
     monkeypatch.setattr(blocked_feed_forward, "_HIDDEN", 7 * 20)
-    set_blocks(monkeypatch, True)
+    use(monkeypatch, request.param, feed_forward=True)
+    return request.param
 
 
 def make_layer(*, dropout: float = 0.0, norm: str = "batch") -> EncoderLayer:
@@ -47,37 +55,37 @@ def results(layer: nn.Module, tokens: Tensor, known: Tensor | None) -> list[Tens
 
 @pytest.mark.parametrize("known", KNOWN)
 @pytest.mark.parametrize("norm", ["batch", "layer", "rms"])
-def test_a_layer_in_blocks_is_the_layer(
-    norm: str, known: Tensor | None, monkeypatch: pytest.MonkeyPatch
+def test_a_fast_layer_is_the_layer(
+    norm: str, known: Tensor | None, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer = make_layer(norm=norm)
     tokens = torch.randn(9, 5, 12, dtype=torch.float64)
-    in_blocks = results(layer, tokens, known)
-    set_blocks(monkeypatch, False)
-    for ours, plain in zip(in_blocks, results(layer, tokens, known), strict=True):
+    fast = results(layer, tokens, known)
+    use(monkeypatch, None, feed_forward=False)
+    for ours, plain in zip(fast, results(layer, tokens, known), strict=True):
         torch.testing.assert_close(ours, plain)
 
 
 @pytest.mark.parametrize("known", KNOWN)
-def test_attention_has_the_gradient_of_its_differences(known: Tensor | None) -> None:
+def test_attention_has_the_gradient_of_its_differences(known: Tensor | None, way: str) -> None:
     layer = make_layer().attention
 
     def attend(tokens: Tensor) -> Tensor:
         maps = {"query_key_value": layer.query_key_value, "output": layer.output}
-        return add_attention(tokens, known, n_heads=2, dropout=0.0, **maps)
+        return WAYS[way](tokens, known, n_heads=2, dropout=0.0, **maps)
 
     tokens = torch.randn(9, 5, 12, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(attend, (tokens,))
 
 
-def test_dropout_has_the_gradient_of_what_was_kept() -> None:
+def test_dropout_has_the_gradient_of_what_was_kept(way: str) -> None:
     layer = make_layer()
     widen, narrow = layer.feed_forward.maps
     maps = {"query_key_value": layer.attention.query_key_value, "output": layer.attention.output}
 
     def attend(tokens: Tensor) -> Tensor:
         torch.manual_seed(1)
-        return add_attention(tokens, None, n_heads=2, dropout=0.3, **maps)
+        return WAYS[way](tokens, None, n_heads=2, dropout=0.3, **maps)
 
     def work(tokens: Tensor) -> Tensor:
         torch.manual_seed(1)
@@ -88,7 +96,7 @@ def test_dropout_has_the_gradient_of_what_was_kept() -> None:
     assert torch.autograd.gradcheck(work, (tokens,))
 
 
-def test_weights_have_the_gradient_of_what_was_kept() -> None:
+def test_weights_have_the_gradient_of_what_was_kept(way: str) -> None:
     """They are checked through the maps' own weights, as functions of them."""
     layer = make_layer()
     widen, narrow = layer.feed_forward.maps
@@ -103,9 +111,7 @@ def test_weights_have_the_gradient_of_what_was_kept() -> None:
 
     def attend(weight: Tensor, bias: Tensor, out_weight: Tensor, out_bias: Tensor) -> Tensor:
         torch.manual_seed(1)
-        return blocked_attention._Attention.apply(
-            tokens, None, 2, 0.3, weight, bias, out_weight, out_bias
-        )
+        return CLASSES[way].apply(tokens, None, 2, 0.3, weight, bias, out_weight, out_bias)
 
     def parameters(*maps: nn.Linear) -> tuple[Tensor, ...]:
         return tuple(
@@ -117,25 +123,25 @@ def test_weights_have_the_gradient_of_what_was_kept() -> None:
     assert torch.autograd.gradcheck(attend, parameters(attention.query_key_value, attention.output))
 
 
-def test_as_much_is_left_out_as_promised() -> None:
+def test_as_much_is_left_out_as_promised(way: str) -> None:
     layer = make_layer(dropout=0.25).float()
     tokens = torch.randn(2000, 5, 12)
     maps = {"query_key_value": layer.attention.query_key_value, "output": layer.attention.output}
-    whole = add_attention(tokens, None, n_heads=2, dropout=0.0, **maps) - tokens
-    part = add_attention(tokens, None, n_heads=2, dropout=0.25, **maps) - tokens
+    whole = WAYS[way](tokens, None, n_heads=2, dropout=0.0, **maps) - tokens
+    part = WAYS[way](tokens, None, n_heads=2, dropout=0.25, **maps) - tokens
     dropped = part == 0
     assert float(dropped.float().mean()) == pytest.approx(0.25, abs=0.01)
     torch.testing.assert_close(0.75 * part[~dropped], whole[~dropped], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
-def test_large_scores_neither_overflow_nor_vanish(size: float) -> None:
+def test_large_scores_neither_overflow_nor_vanish(size: float, way: str) -> None:
     layer = make_layer().attention
     with torch.no_grad():
         layer.query_key_value.weight[:24] *= size
     tokens = torch.randn(9, 5, 12, dtype=torch.float64)
     maps = {"query_key_value": layer.query_key_value, "output": layer.output}
-    ours = add_attention(tokens, None, n_heads=2, dropout=0.0, **maps)
+    ours = WAYS[way](tokens, None, n_heads=2, dropout=0.0, **maps)
     torch.testing.assert_close(ours, tokens + layer(tokens))
 
 
@@ -175,18 +181,18 @@ def test_nothing_is_dropped_in_evaluation() -> None:
 
 
 @pytest.mark.parametrize("size", [1.0, 1e3])
-def test_a_token_that_is_not_known_may_score_as_it_likes(size: float) -> None:
+def test_a_token_that_is_not_known_may_score_as_it_likes(size: float, way: str) -> None:
     layer = make_layer().attention
     tokens = torch.randn(9, 5, 12, dtype=torch.float64)
     known = torch.ones(9, 5, dtype=torch.bool)
     known[:, 0] = False
     tokens[:, 0] *= size
     maps = {"query_key_value": layer.query_key_value, "output": layer.output}
-    ours = add_attention(tokens, known, n_heads=2, dropout=0.0, **maps)
+    ours = WAYS[way](tokens, known, n_heads=2, dropout=0.0, **maps)
     torch.testing.assert_close(ours, tokens + layer(tokens, known))
 
 
-def test_a_token_that_is_not_known_has_a_gradient_of_zero_whatever_it_scores() -> None:
+def test_a_token_that_is_not_known_has_a_gradient_of_zero_whatever_it_scores(way: str) -> None:
     """Its weight nearly overflows here, and twice it would."""
     query_key_value, output = nn.Linear(1, 3), nn.Linear(1, 1)
     for linear in (query_key_value, output):
@@ -195,9 +201,7 @@ def test_a_token_that_is_not_known_has_a_gradient_of_zero_whatever_it_scores() -
     tokens = torch.tensor([[[0.0], [9.4]]], requires_grad=True)
     known = torch.tensor([[True, False]])
     maps = {"query_key_value": query_key_value, "output": output}
-    add_attention(tokens, known, n_heads=1, dropout=0.0, **maps).backward(
-        torch.full((1, 2, 1), 2.0)
-    )
+    WAYS[way](tokens, known, n_heads=1, dropout=0.0, **maps).backward(torch.full((1, 2, 1), 2.0))
     assert tokens.grad is not None
     torch.testing.assert_close(tokens.grad, torch.tensor([[[6.0], [2.0]]]))
     assert query_key_value.weight.grad is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -15,7 +16,11 @@ from torch import Tensor, nn
 
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.windows import RandomWindows, Windows, WindowSource, training_range
-from tsformer.hardware import attention_gains_from_blocks, feed_forward_gains_from_blocks
+from tsformer.hardware import (
+    attention_gains_from_blocks,
+    attention_gains_from_sums,
+    feed_forward_gains_from_blocks,
+)
 from tsformer.models.patchtst import PatchTSTConfig, patchtst
 from tsformer.models.scaled import ScaledModel
 from tsformer.training import module as training_module
@@ -41,8 +46,9 @@ N_STEPS, BATCH, RATE, DECAY, CLIP = 20, 256, 2e-3, 1e-2, 1.0
 class PlainPatchTST(nn.Module):
     """PatchTST as its paper writes it down, for complete windows of one variate, in a few lines."""
 
-    def __init__(self, model: ScaledModel) -> None:
+    def __init__(self, model: ScaledModel, stride: int) -> None:
         super().__init__()
+        self.stride = stride
         self.weights = {name: p.detach().clone() for name, p in model.network.named_parameters()}
         for tensor in self.weights.values():
             tensor.requires_grad_()
@@ -80,8 +86,8 @@ class PlainPatchTST(nn.Module):
         mean, deviation = context.mean(dim=1, keepdim=True), context.std(dim=1, correction=0)
         deviation = deviation[:, None]
         z = (context - mean) / deviation
-        z = torch.cat([z, z[:, -1:].repeat(1, CONFIG.stride)], dim=1)
-        starts = range(0, z.shape[1] - CONFIG.patch_length + 1, CONFIG.stride)
+        z = torch.cat([z, z[:, -1:].repeat(1, self.stride)], dim=1)
+        starts = range(0, z.shape[1] - CONFIG.patch_length + 1, self.stride)
         patches = torch.stack([z[:, s : s + CONFIG.patch_length] for s in starts], dim=1)
         tokens = self.linear(patches, "embedding.value_projection")
         tokens = tokens + self.weights["embedding.position"]
@@ -91,9 +97,9 @@ class PlainPatchTST(nn.Module):
         return ((future[:, 0] - mean) / deviation - forecast).square().mean()
 
 
-def plain_losses(model: ScaledModel, windows: Windows) -> list[float]:
+def plain_losses(model: ScaledModel, windows: Windows, stride: int) -> list[float]:
     """Return the losses of a loop without Lightning, fused steps or any cleverness."""
-    plain = PlainPatchTST(model)
+    plain = PlainPatchTST(model, stride)
     named = [(n, w) for n, w in plain.weights.items() if n != "embedding.missing_projection.weight"]
     groups = [
         {"params": [w for _, w in named if w.ndim >= 2], "weight_decay": DECAY},
@@ -131,16 +137,19 @@ def make_windows() -> Windows:
     )
 
 
+@pytest.mark.parametrize(("stride", "few"), [(4, False), (8, True)])
 def test_losses_along_training_are_those_of_a_plain_reference(
-    monkeypatch: pytest.MonkeyPatch,
+    stride: int, few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    model, windows = patchtst(CONFIG), make_windows()
+    config = dataclasses.replace(CONFIG, stride=stride)
+    model, windows = patchtst(config), make_windows()
     nn.init.normal_(model.network.flatten_head.weight, std=0.02)  # type: ignore[union-attr,arg-type]
-    tokens = torch.empty(BATCH, CONFIG.n_patches, CONFIG.d_model)
-    assert attention_gains_from_blocks(tokens)
+    tokens = torch.empty(BATCH, config.n_patches, config.d_model)
+    assert attention_gains_from_sums(tokens, config.d_model // config.n_heads) == few
+    assert few or attention_gains_from_blocks(tokens)
     assert feed_forward_gains_from_blocks(tokens)
-    expected, losses = plain_losses(model, windows), []
+    expected, losses = plain_losses(model, windows, stride), []
 
     def recorded(self: Any, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.model.loss(batch)

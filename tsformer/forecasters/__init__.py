@@ -17,6 +17,9 @@ with quick_imports():
     from tsformer.forecasters.trained_tsformer import TrainedTSFormerForecaster
     from tsformer.forecasters.transformed import TransformedForecaster
     from tsformer.forecasters.tsformer import TSFormerForecaster
+    from tsformer.hardware import keep_freed_memory
+
+keep_freed_memory()
 
 FORECASTERS = {
     forecaster.__name__: forecaster

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tsformer.hardware import attention_gains_from_blocks, feed_forward_gains_from_blocks
+from tsformer.hardware import (
+    attention_gains_from_blocks,
+    attention_gains_from_sums,
+    feed_forward_gains_from_blocks,
+)
 from tsformer.nn.adapters import LowRankAdapter
 from tsformer.nn.attention import SelfAttention, something_known
 from tsformer.nn.blocked_attention import add_attention
@@ -14,6 +20,7 @@ from tsformer.nn.blocked_feed_forward import add_feed_forward
 from tsformer.nn.dropout import Dropout
 from tsformer.nn.feed_forward import FeedForward
 from tsformer.nn.rms_norm import RMSNorm
+from tsformer.nn.short_attention import add_short_attention
 
 
 class TokenBatchNorm(nn.Module):
@@ -110,10 +117,10 @@ class EncoderLayer(nn.Module):
         return self.feed_forward_norm(self._with_feed_forward(tokens), known)
 
     def _with_attention(self, tokens: Tensor, known: Tensor | None) -> Tensor:
-        plain = _is_plain(self.attention) and _is_plain(self.dropout)
-        if not (plain and attention_gains_from_blocks(tokens) and self.attention.n_heads):
+        add = self._fast_attention(tokens)
+        if add is None:
             return tokens + self.dropout(self.attention(tokens, known))
-        return add_attention(
+        return add(
             tokens,
             None if known is None else something_known(known),
             n_heads=self.attention.n_heads,
@@ -121,6 +128,15 @@ class EncoderLayer(nn.Module):
             query_key_value=self.attention.query_key_value,
             output=self.attention.output,
         )
+
+    def _fast_attention(self, tokens: Tensor) -> Callable[..., Tensor] | None:
+        """Return what adds attention, and faster than its modules do; None if they are faster."""
+        n_heads, width = self.attention.n_heads, self.attention.d_head
+        if not (n_heads and _is_plain(self.attention) and _is_plain(self.dropout)):
+            return None
+        if attention_gains_from_sums(tokens, width):
+            return add_short_attention
+        return add_attention if attention_gains_from_blocks(tokens) else None
 
     def _with_feed_forward(self, tokens: Tensor) -> Tensor:
         plain = _is_plain(self.feed_forward) and _is_plain(self.dropout)
