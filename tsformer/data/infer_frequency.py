@@ -49,6 +49,8 @@ def infer_frequency(times: np.ndarray, series: np.ndarray) -> Frequency:
 
 def _typical_step(steps: np.ndarray) -> np.generic:
     """Return the most frequent step, or the smallest where only that one divides all others."""
+    if (steps == steps[0]).all():  # as in most tables; to count them would mean to sort them
+        return steps[0]
     distinct, counts = np.unique(steps, return_counts=True)
     typical = distinct[counts.argmax()]
     whole = steps.astype(np.int64)

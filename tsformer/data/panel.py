@@ -95,6 +95,26 @@ class Panel:
         first = known[np.searchsorted(known, self.offsets[:-1])]
         return np.minimum(first, self.offsets[1:]) - self.offsets[:-1]
 
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean of each series' finite values, `[S]`, of `[T]`; NaN where none is."""
+        finite, filled = np.isfinite(values), self.lengths > 0
+        total, count = np.zeros(len(self)), np.zeros(len(self))
+        if filled.any():
+            begins = self.offsets[:-1][filled]
+            total[filled] = np.add.reduceat(np.where(finite, values, 0.0), begins)
+            count[filled] = np.add.reduceat(finite, begins, dtype=np.int64)
+        with np.errstate(invalid="ignore"):
+            return total / count
+
+    def changes(self, lag: int) -> np.ndarray:
+        """Return values less those of `lag` steps earlier, `[C, T]`; NaN where there are none."""
+        values = self.values.astype(np.float64)
+        changes = np.full_like(values, np.nan)
+        changes[:, lag:] = values[:, lag:] - values[:, : values.shape[1] - lag]
+        steps = np.arange(values.shape[1]) - np.repeat(self.offsets[:-1], self.lengths)
+        changes[:, steps < lag] = np.nan
+        return changes
+
     def series(self, number: int) -> np.ndarray:
         """Return the values of one series, `[C, length]`, as a view."""
         return self.values[:, self.offsets[number] : self.offsets[number + 1]]

@@ -163,10 +163,7 @@ def series_deviations(panel: Panel) -> np.ndarray:
     """
     rows = panel.univariate()
     values = rows.values[0].astype(np.float64)
-    known, series = np.isfinite(values), np.repeat(np.arange(len(rows)), rows.lengths)
-    count = np.maximum(np.bincount(series[known], minlength=len(rows)), 1)
-    mean = np.bincount(series[known], weights=values[known], minlength=len(rows)) / count
-    squares = np.where(known, values - mean[series], 0.0) ** 2
-    deviation = np.sqrt(np.bincount(series, weights=squares, minlength=len(rows)) / count)
+    distance = values - np.repeat(rows.means(values), rows.lengths)
+    deviation = np.sqrt(rows.means(distance**2))
     deviation = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
     return deviation.reshape(len(panel), panel.n_variates)

@@ -69,27 +69,10 @@ def naive_errors(panel: Panel) -> np.ndarray:
     value instead, or 1 if that is 0.
     """
     panel = panel.univariate()
-    values, season_length = panel.values[0].astype(np.float64), panel.freq.season_length
-    longer = panel.lengths > season_length
-    seasonal, naive = (_mean_change(panel, values, lag) for lag in (season_length, 1))
-    series = np.repeat(np.arange(len(panel)), panel.lengths)
-    errors = np.where(longer, seasonal, naive)
-    for candidate in (_means(np.abs(values), series, len(panel)), np.ones(len(panel))):
+    season_length = panel.freq.season_length
+    seasonal, naive = (panel.means(np.abs(panel.changes(lag)[0])) for lag in (season_length, 1))
+    errors = np.where(panel.lengths > season_length, seasonal, naive)
+    size = panel.means(np.abs(panel.values[0].astype(np.float64)))
+    for candidate in (size, np.ones(len(panel))):
         errors = np.where(errors > 0, errors, candidate)
     return errors
-
-
-def _mean_change(panel: Panel, values: np.ndarray, lag: int) -> np.ndarray:
-    """Return the mean absolute difference at a lag, `[S]`, 0 where there is none."""
-    series = np.repeat(np.arange(len(panel)), panel.lengths)
-    lag = min(lag, len(values))
-    earlier = slice(0, len(values) - lag)
-    changes = np.abs(values[lag:] - values[earlier])
-    changes[series[lag:] != series[earlier]] = np.nan
-    return _means(changes, series[lag:], len(panel))
-
-
-def _means(values: np.ndarray, series: np.ndarray, n_series: int) -> np.ndarray:
-    known = np.isfinite(values)
-    total = np.bincount(series[known], weights=values[known], minlength=n_series)
-    return total / np.maximum(np.bincount(series[known], minlength=n_series), 1)

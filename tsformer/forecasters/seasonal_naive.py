@@ -118,12 +118,4 @@ def _seasonal_deviation(panel: Panel, season: int) -> np.ndarray:
 
 def _difference_deviation(panel: Panel, lag: int) -> np.ndarray:
     """Return the root mean square of differences at a lag, `[S]`, NaN where there is none."""
-    values = panel.values[0].astype(np.float64)
-    series = np.repeat(np.arange(len(panel)), panel.lengths)
-    changes = values[lag:] - values[:-lag] if lag < len(values) else np.empty(0)
-    counts = np.isfinite(changes) & (series[lag:] == series[: len(changes)])
-    owner = series[lag:][counts]
-    total = np.bincount(owner, weights=changes[counts] ** 2, minlength=len(panel))
-    number = np.bincount(owner, minlength=len(panel))
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(total / np.where(number > 0, number, np.nan))
+    return np.sqrt(panel.means(panel.changes(lag)[0] ** 2))
