@@ -110,7 +110,7 @@ class Panel:
         """Return values less those of `lag` steps earlier, `[C, T]`; NaN where there are none."""
         values = self.values.astype(np.float64)
         changes = np.full_like(values, np.nan)
-        changes[:, lag:] = values[:, lag:] - values[:, : values.shape[1] - lag]
+        changes[:, lag:] = values[:, lag:] - values[:, :-lag]
         steps = np.arange(values.shape[1]) - np.repeat(self.offsets[:-1], self.lengths)
         changes[:, steps < lag] = np.nan
         return changes
