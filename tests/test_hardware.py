@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,29 +76,3 @@ def test_training_in_halves_where_it_pays(
 def test_halves_of_gpus_are_none_for_cpus() -> None:
     with pytest.raises(ValueError, match="precision='16-mixed' is unknown"):
         half_precision("16-mixed", 128)
-
-
-MEMORY = """
-import resource
-import torch
-from tsformer.hardware import keep_freed_memory
-
-def page_faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    pieces = [torch.ones(1 << 20) for _ in range(4)]  # 16 MB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-if KEPT:
-    keep_freed_memory()
-print(min(page_faults() for _ in range(5)))
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_memory_that_was_freed_is_kept_for_what_comes_next() -> None:
-    def page_faults(kept: bool) -> int:
-        program = f"KEPT = {kept}\n{MEMORY}"
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-        return int(done.stdout)
-
-    assert page_faults(kept=True) < 100 < page_faults(kept=False)

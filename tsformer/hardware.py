@@ -17,7 +17,6 @@ _ATTENDING = 1 << 12  # tokens; attention to fewer is done before Python has cut
 _FEEDING = 1 << 10  # tokens; feed-forward parts of fewer are
 _SHORT, _NARROW = 14, 8  # tokens of a sequence, features of a head
 _FEW = 64  # tokens of a sequence; with more of them plain products need too much memory
-_LARGEST = (1 << 25) - (1 << 14)  # bytes that the C library learns from, with room for its own
 _LARGE = 1 << 14  # numbers; fewer are drawn before Python has called for bytes
 
 
@@ -87,17 +86,6 @@ def gains_from_bytes(x: Tensor) -> bool:
     On a CPU it is seven times as fast, but for a few thousand numbers the call takes longer.
     """
     return x.numel() >= _LARGE and x.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def keep_freed_memory() -> None:
-    """Let the process keep what it frees, up to 64 MB, for what it needs next.
-
-    Otherwise each step gives its memory back to the system and gets it again, empty page by empty
-    page: a sixth of the time of a step with 256 short series, a tenth of that of forecasts. The C
-    library of GNU keeps twice as much as the largest piece that was freed, if that had at most 32
-    MB: here is one, which nobody writes to. With other libraries nothing changes.
-    """
-    torch.empty(_LARGEST, dtype=torch.uint8, device="cpu")
 
 
 def check_precision(precision: str, known: tuple[str, ...] = get_args(Precision)) -> None:

@@ -17,7 +17,7 @@ with quick_imports():
     from tsformer.forecasters.trained_tsformer import TrainedTSFormerForecaster
     from tsformer.forecasters.transformed import TransformedForecaster
     from tsformer.forecasters.tsformer import TSFormerForecaster
-    from tsformer.hardware import keep_freed_memory
+    from tsformer.memory import keep_freed_memory
 
 keep_freed_memory()
 

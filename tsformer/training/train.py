@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
 from tsformer.data.windows import Windows
+from tsformer.memory import freed_memory_kept
 from tsformer.training.module import (
     AverageWeights,
     KeepBest,
@@ -57,7 +58,7 @@ def train(
     report = TrainingReport()
     module = TrainingModule(model, settings, total_steps)
     data = WindowData(training, validation, settings, seed)
-    with _quiet(), torch.random.fork_rng():
+    with _quiet(), freed_memory_kept(), torch.random.fork_rng():
         torch.manual_seed(seed)
         callbacks = _callbacks(settings, report if validated else None, watch)
         trainer = _trainer(settings, total_steps, callbacks, validated)

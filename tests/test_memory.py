@@ -1,0 +1,64 @@
+"""What the process does with memory that it has freed."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from tsformer import memory
+from tsformer.memory import freed_memory_kept, keep_freed_memory
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # in glibc's malloc.h
+
+
+class Library:
+    """A C library that remembers how its allocator was set."""
+
+    def __init__(self) -> None:
+        self.settings: dict[int, int] = {}
+
+    def mallopt(self, number: int, value: int) -> int:
+        self.settings[number] = value
+        return 1
+
+
+class LibraryOfGNU(Library):
+    """As glibc, which tells its version."""
+
+    def gnu_get_libc_version(self) -> bytes:
+        return b"2.36"
+
+
+def test_training_keeps_what_it_frees_and_lets_go_of_most_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library = LibraryOfGNU()
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
+    assert keep_freed_memory()
+    usual = {MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}
+    assert library.settings == usual
+
+    def fail() -> None:
+        with freed_memory_kept():
+            assert library.settings == {**usual, TRIM_THRESHOLD: 2**30}
+            raise KeyError("training")
+
+    with pytest.raises(KeyError, match="training"):
+        fail()
+    assert library.settings == usual
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library()
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
+    assert not keep_freed_memory()
+    assert not library.settings
+
+
+def test_that_of_this_machine_takes_the_settings_if_it_is_of_gnu() -> None:
+    program = "from tsformer.memory import keep_freed_memory; print(keep_freed_memory())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == str(platform.libc_ver()[0] == "glibc")
