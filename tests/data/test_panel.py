@@ -180,3 +180,23 @@ def test_the_first_known_step_is_found_in_each_series() -> None:
     values[0, -5:-1] = np.nan  # of the last
     assert replace(panel, values=values).first_known.tolist() == [2, 4, 0, 4]
     assert replace(panel, values=np.full_like(values, np.nan)).first_known.tolist() == LENGTHS
+
+
+def test_means_and_changes_are_those_of_each_series() -> None:
+    rows = [[1.0, np.nan, 4.0, 6.0], [], [np.nan, np.nan], [3.0], []]
+    lengths = [len(row) for row in rows]
+    panel = Panel(
+        values=np.concatenate(rows).astype(np.float32)[None],
+        offsets=np.r_[0, np.cumsum(lengths)],
+        ids=np.arange(len(rows)),
+        starts=np.zeros(len(rows), dtype=np.int64),
+        freq=Frequency(unit="integer", step=1),
+    )
+    nan = np.nan
+    np.testing.assert_array_equal(panel.known_counts, [3, 0, 0, 1, 0])
+    np.testing.assert_allclose(panel.means(panel.values[0]), [11 / 3, nan, nan, 3.0, nan])
+    np.testing.assert_array_equal(panel.changes(2), [[nan, nan, 3.0, nan, nan, nan, nan]])
+    np.testing.assert_array_equal(panel.changes(1), [[nan, nan, nan, 2.0, nan, nan, nan]])
+    assert np.isnan(panel.changes(9)).all()
+    nothing = panel.select([])
+    assert nothing.means(nothing.values[0]).shape == nothing.known_counts.shape == (0,)

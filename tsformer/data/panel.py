@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -84,8 +85,7 @@ class Panel:
     @property
     def known_counts(self) -> np.ndarray:
         """`[S]`, steps of each series at which something was observed."""
-        before = np.r_[0, np.cumsum(np.isfinite(self.values).any(axis=0))]
-        return before[self.offsets[1:]] - before[self.offsets[:-1]]
+        return self._sums(np.isfinite(self.values).any(axis=0), np.int64)
 
     @property
     def first_known(self) -> np.ndarray:
@@ -97,12 +97,8 @@ class Panel:
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of each series' finite values, `[S]`, of `[T]`; NaN where none is."""
-        finite, filled = np.isfinite(values), self.lengths > 0
-        total, count = np.zeros(len(self)), np.zeros(len(self))
-        if filled.any():
-            begins = self.offsets[:-1][filled]
-            total[filled] = np.add.reduceat(np.where(finite, values, 0.0), begins)
-            count[filled] = np.add.reduceat(finite, begins, dtype=np.int64)
+        finite = np.isfinite(values)
+        total, count = self._sums(np.where(finite, values, 0.0)), self._sums(finite, np.int64)
         with np.errstate(invalid="ignore"):
             return total / count
 
@@ -138,9 +134,9 @@ class Panel:
         end = np.clip(end, begin, self.lengths)
         if not begin.any() and (end == self.lengths).all():
             return self
-        positions = ragged_ranges(self.offsets[:-1] + begin, end - begin)
         kept = self if (end == self.lengths).all() else replace(self, coming=None)
-        return kept._at(positions, end - begin, self.freq.times(self.starts, begin))
+        starts = self.freq.times(self.starts, begin)
+        return kept._at(self.offsets[:-1] + begin, end - begin, starts)
 
     def cut(self, lengths: np.ndarray, horizon: int) -> Panel:
         """Return the first `lengths` steps of every series, and the covariates that come then.
@@ -164,10 +160,9 @@ class Panel:
     def select(self, numbers: Sequence[int] | np.ndarray) -> Panel:
         """Return these series, in this order."""
         numbers = np.asarray(numbers, dtype=np.int64)  # an empty list would be of floats
-        positions = ragged_ranges(self.offsets[:-1][numbers], self.lengths[numbers])
         coming = None if self.coming is None else self.coming[:, numbers]
-        chosen = self._of(numbers, coming)
-        return chosen._at(positions, self.lengths[numbers], self.starts[numbers])
+        begins, lengths = self.offsets[:-1][numbers], self.lengths[numbers]
+        return self._of(numbers, coming)._at(begins, lengths, self.starts[numbers])
 
     def excerpts(self, numbers: np.ndarray, ends: np.ndarray, length: int, horizon: int) -> Panel:
         """Return at most `length` steps before these ends of these series, which may come again.
@@ -180,13 +175,13 @@ class Panel:
             horizon: steps of which the future covariates are kept.
         """
         begins = np.maximum(ends - length, 0)
-        positions = ragged_ranges(self.offsets[numbers] + begins, ends - begins)
         coming = None
         if self.future_covariates is not None:
             steps = (self.offsets[numbers] + ends)[:, None] + np.arange(horizon)
             coming = self.future_covariates.values[:, steps]
         starts = self.freq.times(self.starts[numbers], begins)
-        return self._of(numbers, coming)._at(positions, ends - begins, starts)
+        first = self.offsets[numbers] + begins
+        return self._of(numbers, coming)._at(first, ends - begins, starts)
 
     def univariate(self) -> Panel:
         """Return every variate as a series of its own, named as its series was.
@@ -197,12 +192,12 @@ class Panel:
         if n_variates == 1:
             return self
         rows = np.repeat(np.arange(len(self)), n_variates)
-        lengths = self.lengths[rows]
-        positions = ragged_ranges(self.offsets[:-1][rows], lengths)
+        begins, lengths = self.offsets[:-1][rows], self.lengths[rows]
         variates = np.repeat(np.tile(np.arange(n_variates), len(self)), lengths)
         coming = None if self.coming is None else self.coming[:, rows]
-        apart = self._of(rows, coming)._at(positions, lengths, self.starts[rows])
-        return replace(apart, values=self.values[variates, positions][None])
+        values = self.values[variates, ragged_ranges(begins, lengths)][None]
+        apart = self._of(rows, coming)._at(begins, lengths, self.starts[rows])
+        return replace(apart, values=values)
 
     def joined(self) -> Panel | None:
         """Return all series as the variates of one, None where they do not run side by side.
@@ -221,20 +216,43 @@ class Panel:
             freq=self.freq,
         )
 
+    def _sums(self, values: np.ndarray, dtype: Any = None) -> np.ndarray:
+        """Return each series' sum of `[T]` values, `[S]`."""
+        filled = self.lengths > 0
+        sums = np.zeros(len(self), dtype or values.dtype)
+        if filled.any():
+            sums[filled] = np.add.reduceat(values, self.offsets[:-1][filled], dtype=dtype)
+        return sums
+
     def _of(self, numbers: np.ndarray, coming: np.ndarray | None) -> Panel:
         """Return what is said of these series once, beside the steps of all."""
         static = self.static_covariates and self.static_covariates.take(numbers)
         return replace(self, ids=self.ids[numbers], static_covariates=static, coming=coming)
 
-    def _at(self, positions: np.ndarray, lengths: np.ndarray, starts: np.ndarray) -> Panel:
+    def _at(self, begins: np.ndarray, lengths: np.ndarray, starts: np.ndarray) -> Panel:
+        """Return series that are so many of the steps from there on, `[S]` each."""
+
+        def cut(covariates: Covariates | None) -> Covariates | None:
+            return covariates and replace(
+                covariates, values=_cut(covariates.values, begins, lengths)
+            )
+
         return replace(
             self,
-            values=np.ascontiguousarray(self.values[:, positions]),
+            values=_cut(self.values, begins, lengths),
             offsets=np.r_[0, np.cumsum(lengths)],
             starts=starts,
-            past_covariates=self.past_covariates and self.past_covariates.take(positions),
-            future_covariates=self.future_covariates and self.future_covariates.take(positions),
+            past_covariates=cut(self.past_covariates),
+            future_covariates=cut(self.future_covariates),
         )
+
+
+def _cut(values: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return so many steps of `[K, T]` from each beginning on, one piece after the other."""
+    if len(lengths) and lengths[0] > 0 and (lengths == lengths[0]).all():  # without positions
+        pieces = np.lib.stride_tricks.sliding_window_view(values, lengths[0], axis=1)[:, begins]
+        return pieces.reshape(len(values), -1)
+    return np.ascontiguousarray(values[:, ragged_ranges(begins, lengths)])
 
 
 def ragged_ranges(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -134,6 +134,10 @@ def _forecasts(
     return parts
 
 
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
 def _rows(panel: Panel, layout: Layout, windows: list[Any], horizon: int) -> Rows:
     """Return the windows as rows, ordered as the caller's series are, then by cut-off."""
     series = np.concatenate([w[0] for w in windows])
@@ -153,10 +157,13 @@ def _rows(panel: Panel, layout: Layout, windows: list[Any], horizon: int) -> Row
     keys = [layout.id_col, layout.time_col, layout.target_col]
     refuse_shared_names(keys, ["cutoff", "mean", *names])
     rows = variate_rows(order, n_variates)
-    means = np.concatenate([w[2].mean for w in windows])[rows]
-    columns["mean"] = means.astype(np.float64).reshape(-1)
-    quantiles = np.concatenate([w[2].quantiles for w in windows])[rows]
+    means = _joined([w[2].mean for w in windows])[rows]
+    columns["mean"] = means.astype(np.float64, copy=False).reshape(-1)
+    quantiles = _joined([w[2].quantiles for w in windows])
     for number, name in enumerate(names):
-        columns[name] = quantiles[:, :, number].astype(np.float64).reshape(-1)
-    times = np.repeat(panel.freq.times(starts[:, None], steps)[:, None], n_variates, axis=1)
+        level = quantiles[:, :, number][rows]
+        columns[name] = level.astype(np.float64, copy=False).reshape(-1)
+    times = panel.freq.times(starts[:, None], steps)
+    if n_variates > 1:
+        times = np.repeat(times[:, None], n_variates, axis=1)
     return np.repeat(panel.ids[series], n_variates * horizon), times.reshape(-1), columns

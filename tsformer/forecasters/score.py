@@ -69,10 +69,16 @@ def naive_errors(panel: Panel) -> np.ndarray:
     value instead, or 1 if that is 0.
     """
     panel = panel.univariate()
-    season_length = panel.freq.season_length
-    seasonal, naive = (panel.means(np.abs(panel.changes(lag)[0])) for lag in (season_length, 1))
-    errors = np.where(panel.lengths > season_length, seasonal, naive)
-    size = panel.means(np.abs(panel.values[0].astype(np.float64)))
-    for candidate in (size, np.ones(len(panel))):
-        errors = np.where(errors > 0, errors, candidate)
-    return errors
+    longer = panel.lengths > panel.freq.season_length
+    errors = _mean_change(panel, panel.freq.season_length)
+    if not longer.all():
+        errors = np.where(longer, errors, _mean_change(panel, 1))
+    if not (errors > 0).all():
+        size = panel.means(np.abs(panel.values[0].astype(np.float64)))
+        errors = np.where(errors > 0, errors, size)
+    return np.where(errors > 0, errors, 1.0)
+
+
+def _mean_change(panel: Panel, lag: int) -> np.ndarray:
+    """Return the mean absolute difference at a lag, `[S]`, NaN where there is none."""
+    return panel.means(np.abs(panel.changes(lag)[0]))
