@@ -32,10 +32,11 @@ class LibraryOfGNU(Library):
         return b"2.36"
 
 
-def test_training_keeps_what_it_frees_and_lets_go_of_most_at_its_end(
+def test_more_is_kept_in_training_than_before_and_after(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     library = LibraryOfGNU()
+    monkeypatch.setattr(memory.sys, "platform", "linux")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
     assert keep_freed_memory()
     usual = {MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}
@@ -53,7 +54,28 @@ def test_training_keeps_what_it_frees_and_lets_go_of_most_at_its_end(
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library()
+    monkeypatch.setattr(memory.sys, "platform", "linux")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
+    assert not keep_freed_memory()
+    assert not library.settings
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_another_system_is_left_alone(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory.sys, "platform", system)
+    monkeypatch.setattr(memory.ctypes, "CDLL", None)
+    assert not keep_freed_memory()
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = LibraryOfGNU()
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
     assert not keep_freed_memory()
     assert not library.settings
 

@@ -15,7 +15,7 @@ _INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # for products of bfloat16 numbers
 _WIDE = 64  # features; narrower networks gain nothing from half precision
 _ATTENDING = 1 << 12  # tokens; attention to fewer is done before Python has cut them into blocks
 _FEEDING = 1 << 10  # tokens; feed-forward parts of fewer are
-_SHORT, _NARROW = 14, 8  # tokens of a sequence, features of a head
+_SHORT, _NARROW, _SMALL = 14, 8, 1200  # tokens of a sequence, features of a head, of a sequence
 _FEW = 64  # tokens of a sequence; with more of them plain products need too much memory
 _LARGE = 1 << 14  # numbers; fewer are drawn before Python has called for bytes
 
@@ -38,13 +38,14 @@ def attention_gains_from_sums(tokens: Tensor, d_head: int) -> bool:
 
     On a CPU it is, for many short sequences and narrow heads: measured on two cores with 256
     sequences of 9 tokens and heads of 4, a step took two thirds of the time; with 14 tokens and
-    heads of 8 there is hardly a gain, with 16 of either a loss.
+    heads of 8 there is hardly a gain, with 16 of either, or wide tokens besides, a loss.
 
     Args:
         tokens: `[B, N, D]`.
         d_head: features of a head.
     """
-    fits = tokens.shape[1] <= _SHORT and d_head <= _NARROW
+    _, n_tokens, d_model = tokens.shape
+    fits = n_tokens <= _SHORT and d_head <= _NARROW and n_tokens * d_model <= _SMALL
     return fits and _fits_blocks(tokens, _FEEDING)
 
 

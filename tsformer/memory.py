@@ -9,6 +9,8 @@ their forecasts, and 3 to 6 % of a step of a wide network.
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,8 +23,11 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # numbers of settings in its malloc.h
 def keep_freed_memory(size: int = _USUAL) -> bool:
     """Let the process keep what it frees, up to about so many bytes, and return whether it does.
 
-    With another C library than that of GNU nothing changes.
+    Nothing changes with another C library than that of GNU, or where the user has set the limit by
+    the variable `MALLOC_TRIM_THRESHOLD_`.
     """
+    if sys.platform != "linux" or "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        return False
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
@@ -32,7 +37,10 @@ def keep_freed_memory(size: int = _USUAL) -> bool:
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Let the process keep more inside than otherwise, as training needs it."""
+    """Let the process keep more inside than otherwise, as training needs it.
+
+    Where trainings overlap, in threads, the first one to end ends it for all.
+    """
     keep_freed_memory(_TRAINING)
     try:
         yield

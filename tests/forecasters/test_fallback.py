@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import StandardScaler
 
+from tsformer.data.calendar import Frequency
+from tsformer.data.panel import Panel
 from tsformer.forecasters import (
     ConformalForecaster,
     Differencing,
     RecurrentForecaster,
     TransformedForecaster,
 )
+from tsformer.forecasters.fallback import PooledValues
 
 Make = Callable[..., Any]
 
@@ -109,3 +112,19 @@ def test_a_wrapper_sees_all_that_a_recurrent_forecaster_inside_does(make_frame: 
     gone = df.assign(y=df["y"].where((df["unique_id"] == "b") | (df.index % 80 < 40)))
     forecaster = TransformedForecaster(forecaster=inside, transformer=StandardScaler()).fit(df)
     forecaster.predict(gone)
+
+
+def test_what_is_drawn_of_many_values_is_of_all_days_of_the_week() -> None:
+    week = np.array([100.0, 0, 0, 0, 0, 0, 0], dtype=np.float32)
+    n_series, length = 1000, 7 * 190
+    panel = Panel(
+        values=np.tile(week, n_series * length // 7)[None],
+        offsets=np.arange(n_series + 1) * length,
+        ids=np.arange(n_series),
+        starts=np.zeros(n_series, dtype=np.int64),
+        freq=Frequency(unit="integer", step=1),
+    )
+    pooled = PooledValues.of(panel)
+    np.testing.assert_allclose(pooled.mean, [100 / 7], rtol=1e-6)
+    share = float((pooled.quantiles == 100).mean())
+    assert share == pytest.approx(1 / 7, abs=0.02)

@@ -60,8 +60,10 @@ def test_a_fast_layer_is_the_layer(
 ) -> None:
     layer = make_layer(norm=norm)
     tokens = torch.randn(9, 5, 12, dtype=torch.float64)
+    assert layer._fast_attention(tokens) is WAYS[way]
     fast = results(layer, tokens, known)
     use(monkeypatch, None, feed_forward=False)
+    assert layer._fast_attention(tokens) is None
     for ours, plain in zip(fast, results(layer, tokens, known), strict=True):
         torch.testing.assert_close(ours, plain)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -39,7 +38,8 @@ class Covariates:
 class Panel:
     """Ragged series, one after the other in contiguous memory, ordered by id.
 
-    `values` may be a memory map: nothing here copies it as a whole.
+    `values` may be a memory map: only `changes`, and `univariate` of several variates, copy it as a
+    whole.
 
     Attributes:
         values: `[C, T]`, float32, raw units, NaN = missing.
@@ -98,7 +98,8 @@ class Panel:
     def means(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of each series' finite values, `[S]`, of `[T]`; NaN where none is."""
         finite = np.isfinite(values)
-        total, count = self._sums(np.where(finite, values, 0.0)), self._sums(finite, np.int64)
+        total = self._sums(np.where(finite, values, 0.0), np.float64)
+        count = self._sums(finite, np.int64)
         with np.errstate(invalid="ignore"):
             return total / count
 
@@ -216,10 +217,10 @@ class Panel:
             freq=self.freq,
         )
 
-    def _sums(self, values: np.ndarray, dtype: Any = None) -> np.ndarray:
+    def _sums(self, values: np.ndarray, dtype: type) -> np.ndarray:
         """Return each series' sum of `[T]` values, `[S]`."""
         filled = self.lengths > 0
-        sums = np.zeros(len(self), dtype or values.dtype)
+        sums: np.ndarray = np.zeros(len(self), dtype)
         if filled.any():
             sums[filled] = np.add.reduceat(values, self.offsets[:-1][filled], dtype=dtype)
         return sums
@@ -251,7 +252,7 @@ def _cut(values: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.ndar
     """Return so many steps of `[K, T]` from each beginning on, one piece after the other."""
     if len(lengths) and lengths[0] > 0 and (lengths == lengths[0]).all():  # without positions
         pieces = np.lib.stride_tricks.sliding_window_view(values, lengths[0], axis=1)[:, begins]
-        return pieces.reshape(len(values), -1)
+        return np.ascontiguousarray(pieces).reshape(len(values), len(begins) * int(lengths[0]))
     return np.ascontiguousarray(values[:, ragged_ranges(begins, lengths)])
 
 

@@ -135,6 +135,7 @@ def _forecasts(
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    """Return arrays one after the other, a single one as it is."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tsformer.forecasters.base import Forecaster
 
 _LEVELS = np.linspace(0.005, 0.995, 100)
-_POOLED = 200_000  # values, at most, of which quantiles are taken
+_POOLED = 200_000  # values; to sort more takes long
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,11 @@ class PooledValues:
 
     @classmethod
     def of(cls, panel: Panel) -> PooledValues:
-        """Return the distribution of a panel's values, at most 200,000 evenly spread ones."""
-        known = [_thinned(values[np.isfinite(values)]) for values in panel.values]
+        """Return the distribution of a panel's values; quantiles are of 200,000 drawn at most."""
+        known = [values[np.isfinite(values)] for values in panel.values]
         return cls(
-            mean=np.array([values.mean() for values in known]),
-            quantiles=np.stack([np.quantile(values, _LEVELS) for values in known]),
+            mean=np.array([values.astype(np.float64).mean() for values in known]),
+            quantiles=np.stack([np.quantile(_drawn(values), _LEVELS) for values in known]),
         )
 
     def forecast(self, n_series: int, horizon: int, levels: tuple[float, ...]) -> Forecast:
@@ -61,8 +61,11 @@ class PooledValues:
         return np.stack(drawn, axis=1).reshape(-1, *shape)
 
 
-def _thinned(values: np.ndarray) -> np.ndarray:
-    return values[:: -(-len(values) // _POOLED) or 1].astype(np.float64)
+def _drawn(values: np.ndarray) -> np.ndarray:
+    """Return the values, or so many drawn at random: every n-th might be of one hour of the day."""
+    if len(values) > _POOLED:
+        values = values[np.random.default_rng(0).integers(len(values), size=_POOLED)]
+    return values.astype(np.float64)
 
 
 def forecast_all(

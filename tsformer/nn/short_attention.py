@@ -75,7 +75,9 @@ class _ShortAttention(torch.autograd.Function):
         query, key, value = heads
         query.mul_(math.log2(math.e) / math.sqrt(query.shape[1]))  # scores are exponents of 2
 
-        weights = _sum(_features(key, 3), _features(query, 2))  # [A, keys, queries, B]
+        weights = _sum(
+            _features(key, of_keys=True), _features(query, of_keys=False)
+        )  # [A, keys, queries, B]
         if known is not None:
             weights.masked_fill_(~known.T[:, None], -torch.inf)
         weights.sub_(weights.amax(dim=1, keepdim=True)).exp2_()
@@ -104,7 +106,11 @@ class _ShortAttention(torch.autograd.Function):
         _sum(_queries(weights), _tokens(to_averages), out=to_value)
         to_scores = torch.empty_like(weights)
         to_scores.copy_((to_averages * averages.view_as(value)).sum(dim=1, keepdim=True).neg_())
-        _add(to_scores, _features(value, 3), _features(to_averages, 2))
+        _add(
+            to_scores,
+            _features(value, of_keys=True),
+            _features(to_averages, of_keys=False),
+        )
         to_scores.mul_(weights)
         _sum(_keys(to_scores), _tokens(key), out=to_query).div_(math.sqrt(key.shape[1]))
         _sum(_queries(to_scores), _tokens(query), out=to_key).mul_(math.log(2))
@@ -125,9 +131,9 @@ def _as_tokens(rows: Tensor, n_tokens: int) -> Tensor:
     return rows.unflatten(0, (n_tokens, -1)).transpose(0, 1)
 
 
-def _features(heads: Tensor, axis: int) -> Iterable[Tensor]:
-    """Return each feature of `[A, K, N, B]`, as keys have it, `[A, N, 1, B]`, or queries."""
-    return heads.unsqueeze(axis).unbind(1)
+def _features(heads: Tensor, *, of_keys: bool) -> Iterable[Tensor]:
+    """Return each feature of `[A, K, N, B]`: `[A, N, 1, B]` of keys, `[A, 1, N, B]` of queries."""
+    return heads.unsqueeze(3 if of_keys else 2).unbind(1)
 
 
 def _tokens(heads: Tensor) -> Iterable[Tensor]:
