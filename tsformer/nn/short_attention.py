@@ -75,9 +75,8 @@ class _ShortAttention(torch.autograd.Function):
         query, key, value = heads
         query.mul_(math.log2(math.e) / math.sqrt(query.shape[1]))  # scores are exponents of 2
 
-        weights = _sum(
-            _features(key, of_keys=True), _features(query, of_keys=False)
-        )  # [A, keys, queries, B]
+        pairs = _features(key, of_keys=True), _features(query, of_keys=False)
+        weights = _sum(*pairs)  # [A, keys, queries, B]
         if known is not None:
             weights.masked_fill_(~known.T[:, None], -torch.inf)
         weights.sub_(weights.amax(dim=1, keepdim=True)).exp2_()
@@ -106,11 +105,7 @@ class _ShortAttention(torch.autograd.Function):
         _sum(_queries(weights), _tokens(to_averages), out=to_value)
         to_scores = torch.empty_like(weights)
         to_scores.copy_((to_averages * averages.view_as(value)).sum(dim=1, keepdim=True).neg_())
-        _add(
-            to_scores,
-            _features(value, of_keys=True),
-            _features(to_averages, of_keys=False),
-        )
+        _add(to_scores, _features(value, of_keys=True), _features(to_averages, of_keys=False))
         to_scores.mul_(weights)
         _sum(_keys(to_scores), _tokens(key), out=to_query).div_(math.sqrt(key.shape[1]))
         _sum(_queries(to_scores), _tokens(query), out=to_key).mul_(math.log(2))
