@@ -37,8 +37,8 @@ def attention_gains_from_sums(tokens: Tensor, d_head: int) -> bool:
     """Return whether attention by sums of products is faster than by matrix products.
 
     On a CPU it is, for many short sequences and narrow heads: measured on two cores with 256
-    sequences of 9 tokens and heads of 4, a step took two thirds of the time; with 14 tokens and
-    heads of 8 there is hardly a gain, with 16 of either, or wide tokens besides, a loss.
+    sequences of 9 tokens and heads of 4, attention and its gradient took less than two thirds of
+    the time; with 14 tokens and heads of 8 hardly less, with 16 of either, or wide tokens, more.
 
     Args:
         tokens: `[B, N, D]`.

@@ -34,15 +34,7 @@ def add_short_attention(
     query_key_value: nn.Linear,
     output: nn.Linear,
 ) -> Float[Tensor, "B N D"]:
-    """Return the tokens plus what they gather, `dropout` of it left out.
-
-    Args:
-        tokens: in 32 or 64 bits.
-        known: True for what may be looked at, at least one token of each sequence; None: all.
-        n_heads: at least one.
-        dropout: 0 in evaluation.
-        query_key_value, output: linear maps with biases.
-    """
+    """Return the tokens plus what they gather, for the arguments of `add_attention` of blocks."""
     maps = query_key_value.weight, query_key_value.bias, output.weight, output.bias
     size = max(1, _WEIGHTS // (n_heads * tokens.shape[1] ** 2))
     known_pieces = repeat(None) if known is None else known.split(size)
