@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from tsformer.plotting.style import (
@@ -17,6 +18,7 @@ from tsformer.plotting.style import (
     MUTED,
     REFERENCE,
     SMALL,
+    ShortNumbers,
     dress,
     legend_below,
     line_of,
@@ -72,6 +74,11 @@ def draw_costs(scores: pd.Series, costs: pd.Series, labels: tuple[str, str], pat
     axis.plot(best["cost"], best["score"], color=REFERENCE, linewidth=1, drawstyle="steps-post")
     axis.plot(table["cost"], table["score"], "o", color=BLUE, markersize=6)
     axis.set_xscale("log")
+    near = table["cost"].max() < 100 * table["cost"].min()  # few powers of ten lie between
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if near else (1,)))
+    short = ShortNumbers()
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: short(cost)))  # each by itself
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.margins(x=0.18, y=0.15)
     axis.set_xlabel(labels[0], fontsize=MEDIUM)
     axis.set_ylabel(labels[1], fontsize=MEDIUM)
