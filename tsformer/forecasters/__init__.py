@@ -1,6 +1,9 @@
 """Forecasters: `fit` and `predict` on the data people have."""
 
-from tsformer.forecasters.startup import quick_imports
+from tsformer.imports import StandIn, quick_imports
+
+with quick_imports(StandIn("scipy.stats")):  # scikit-learn imports it
+    import sklearn.base  # noqa: F401
 
 with quick_imports():
     from tsformer.forecasters.base import Forecaster

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tsformer.models.gpt import GPT
+from tsformer.training.lightning import pl
 from tsformer.training.optimizers import muon_and_adamw
 from tsformer.training.synthetic import SyntheticTokens, TokenBatch
 

@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
 from tsformer.data.windows import EpochWindows, RandomWindows, Windows
+from tsformer.training.lightning import pl
+from tsformer.training.optimizers import UncompiledAdamW
 from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.types import Batch
 
@@ -51,7 +52,7 @@ class TrainingModule(pl.LightningModule):
         ]
         # where gradients are scaled, a fused step would unscale them only after they are clipped
         fused = self.settings.precision == "32-true"
-        optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=fused)
+        optimizer = UncompiledAdamW(groups, lr=self.settings.learning_rate, fused=fused)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_share)
         return {
             "optimizer": optimizer,

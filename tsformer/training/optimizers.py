@@ -1,11 +1,25 @@
-"""The two optimisers of pre-training, stepped together."""
+"""AdamW that does without torch's compiler, and the two optimisers of pre-training."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import AdamW
+
+
+class UncompiledAdamW(AdamW):
+    """AdamW (Loshchilov & Hutter 2019) whose steps do not import torch's compiler.
+
+    That of torch does so only to tell the compiler what not to compile. Where steps themselves are
+    to be compiled, use that one.
+    """
+
+    add_param_group = inspect.unwrap(AdamW.add_param_group)
+    zero_grad = inspect.unwrap(AdamW.zero_grad)
+    step = torch.no_grad()(inspect.unwrap(AdamW.step))
 
 
 def muon_and_adamw(model: nn.Module, layers: nn.Module, settings: Any) -> list[Any]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor
 
 from tsformer.files import write_whole
 from tsformer.hardware import SetPrecision, check_precision
 from tsformer.models.zero_shot import TSFormer
 from tsformer.prior.windows import WindowDraw
+from tsformer.training.lightning import Fabric
 from tsformer.training.optimizers import muon_and_adamw
 from tsformer.training.synthetic_windows import Shape, SyntheticBatches
 

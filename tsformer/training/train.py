@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
 from tsformer.data.windows import Windows
 from tsformer.memory import freed_memory_kept
+from tsformer.training.lightning import EarlyStopping, pl
 from tsformer.training.module import (
     AverageWeights,
     KeepBest,
