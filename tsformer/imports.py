@@ -98,6 +98,15 @@ class _Imported(Loader):
         module.__spec__ = self.spec
 
 
+def called_later(module: str, name: str) -> Callable[..., Any]:
+    """Return a function that imports the one it stands for when it is called."""
+
+    def call(*values: Any, **names: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*values, **names)
+
+    return call
+
+
 def compiler_stand_in() -> StandIn:
     """Return what libraries need of torch's compiler when they are imported.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import boxcox
 
 _BOUNDS = (0.0, 2.0)  # below 0, a normal forecast of what was transformed would have no mean
@@ -54,4 +53,6 @@ def guerrero_lambda(values: np.ndarray, season_length: int) -> float:
 
 
 def _lowest(criterion: Callable[[float], float]) -> float:
+    from scipy.optimize import minimize_scalar  # imports much else
+
     return float(minimize_scalar(criterion, bounds=_BOUNDS, method="bounded").x)

@@ -18,6 +18,7 @@ from tsformer.types import Batch, Forecast
 
 NO_COVARIATES = CovariateEncoder()
 _BLOCK = 1024  # series per pass through the network
+_JUDGED = 256  # windows; of each, many quantiles are looked at
 _TAIL = (0.001, 0.003, 0.01, 0.03)
 DENSE = (*_TAIL, *(round(0.05 * k, 2) for k in range(1, 20)), *(1 - p for p in reversed(_TAIL)))
 
@@ -105,7 +106,7 @@ def interpolate_levels(quantiles: np.ndarray, levels: np.ndarray, wanted: np.nda
 def held_out_batches(windows: Windows) -> Iterator[Batch]:
     """Yield at most a few thousand windows, evenly spread, in a fixed order."""
     if len(windows):
-        yield from EpochWindows(windows=windows, batch_size=_BLOCK, limit=2 * _BLOCK)
+        yield from EpochWindows(windows=windows, batch_size=_JUDGED, limit=8 * _JUDGED)
 
 
 def error_correlation(model: Any, batches: list[Batch]) -> float:
@@ -120,7 +121,8 @@ def error_correlation(model: Any, batches: list[Batch]) -> float:
             assert batch.future is not None and batch.future_observed is not None
             spread = model.predict(batch, DENSE).quantiles
             levels = torch.tensor([0.0, *DENSE, 1.0])
-            below = (spread < batch.future[..., None]).sum(dim=-1)
+            future = batch.future[..., None].contiguous()
+            below = torch.searchsorted(spread.contiguous(), future).squeeze(-1)
             score = torch.special.ndtri((levels[below] + levels[below + 1]) / 2)
             known = batch.future_observed & (spread[..., -1] > spread[..., 0])
             both = known[..., 1:] & known[..., :-1]
