@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from tsformer.nn.dropout import growth, random_keep
 
 _HIDDEN = 1 << 19  # features in a block: 2 MB
+_SUMS = 4  # of gradients over tokens, added up at last
 _gelu, _gelu_backward = torch.ops.aten.gelu.out, torch.ops.aten.gelu_backward.grad_input
 
 
@@ -69,8 +70,11 @@ class _FeedForward(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tokens, widen, widen_bias, narrow, inner, outer = ctx.saved_tensors
         to_tokens = torch.empty_like(tokens)
-        to_widen, to_widen_bias = torch.zeros_like(widen), torch.zeros_like(widen_bias)
-        to_narrow, to_narrow_bias = torch.zeros_like(narrow), narrow.new_zeros(len(narrow))
+        to_widen, to_widen_bias = widen.new_zeros(_SUMS, *widen.shape), torch.zeros_like(widen_bias)
+        to_narrow, to_narrow_bias = (
+            narrow.new_zeros(_SUMS, *narrow.shape),
+            narrow.new_zeros(len(narrow)),
+        )
         back = narrow * growth(ctx.dropout) ** 2
         pieces = _blocks(widen, tokens, gradient, inner, outer, to_tokens)
         for block, x, direct, kept, passed, to_x in pieces:
@@ -81,15 +85,25 @@ class _FeedForward(torch.autograd.Function):
             if kept is not None:
                 block.hidden.mul_(kept)
                 block.to_hidden.mul_(kept)
-            to_narrow.addmm_(to_y.T, block.hidden)
+            _add_product(to_narrow, to_y, block.hidden)
             to_narrow_bias += to_y.sum(dim=0)
             _gelu_backward(block.to_hidden, block.before, grad_input=block.to_hidden)
-            to_widen.addmm_(block.to_hidden.T, x)
+            _add_product(to_widen, block.to_hidden, x)
             to_widen_bias += block.to_hidden.sum(dim=0)
             torch.addmm(direct, block.to_hidden, widen, out=to_x)
-        to_narrow *= growth(ctx.dropout) ** 2
+        to_narrow = to_narrow.sum(dim=0).mul_(growth(ctx.dropout) ** 2)
         to_narrow_bias *= growth(ctx.dropout)
-        return to_tokens, None, to_widen, to_widen_bias, to_narrow, to_narrow_bias
+        return to_tokens, None, to_widen.sum(dim=0), to_widen_bias, to_narrow, to_narrow_bias
+
+
+def _add_product(totals: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add the product of `[n, D]` and `[n, F]` over the tokens to totals, `[sums, D, F]`.
+
+    Sums over thousands of tokens are faster in a few parts, which leave something for each core.
+    """
+    parts = len(totals) if len(left) % len(totals) == 0 else 1
+    left, right = left.view(parts, -1, left.shape[1]), right.view(parts, -1, right.shape[1])
+    totals[:parts].baddbmm_(left.mT, right)
 
 
 def _blocks(widen: Tensor, tokens: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
