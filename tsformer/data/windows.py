@@ -85,14 +85,9 @@ class WindowSource:
             cutoffs: `[B]`, steps of context that each series has before its window's future;
                 beyond the series' end, everything is missing.
         """
-        begin, end = self.begins[series, None], self.ends[series, None]
-        steps = torch.arange(-self.context_length, self.horizon, device=series.device)
-        position = begin + cutoffs[:, None] + steps
-        inside = (position >= begin) & (position < end)
-        last = self.values.shape[1] - 1
-        windows = self.values[:, position.clamp(0, last)].transpose(0, 1)  # [B, C, L + H]
-        observed = inside[:, None] & windows.isfinite()
-        windows = torch.where(observed, windows, 0.0)
+        begin, end = self.begins[series], self.ends[series]
+        cut = begin + cutoffs
+        windows, observed = self._cut(begin, end, cut)
         past = slice(0, self.context_length)
         future = slice(self.context_length, None)
         batch = Batch(
@@ -105,7 +100,29 @@ class WindowSource:
         )
         if self.covariates is None:
             return batch
-        return self.covariates.join(batch, begin, end, begin + cutoffs[:, None])
+        return self.covariates.join(batch, begin[:, None], end[:, None], cut[:, None])
+
+    def _cut(self, begin: Tensor, end: Tensor, cut: Tensor) -> tuple[Tensor, Tensor]:
+        """Return windows around cuts, 0 where missing, and where they are not, `[B, C, L + H]`."""
+        size, length = self.context_length + self.horizon, self.values.shape[1]
+        first = cut - self.context_length
+        # On a GPU, looking would make the host wait.
+        looks = self.values.device.type == "cpu" and size <= length
+        if looks and bool(((first >= begin) & (first + size <= end)).all()):
+            windows = self.values.unfold(1, size, 1)[:, first].transpose(0, 1)
+            if self._complete:
+                return windows, torch.ones_like(windows, dtype=torch.bool)
+            observed = windows.isfinite()
+        else:
+            position = first[:, None] + torch.arange(size, device=first.device)
+            inside = (position >= begin[:, None]) & (position < end[:, None])
+            windows = self.values[:, position.clamp(0, length - 1)].transpose(0, 1)
+            observed = inside[:, None] & windows.isfinite()
+        return torch.where(observed, windows, 0.0), observed
+
+    @cached_property
+    def _complete(self) -> bool:
+        return bool(self.values.isfinite().all())
 
 
 @dataclass(frozen=True, kw_only=True)

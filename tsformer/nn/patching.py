@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsformer.nn.dropout import Dropout
+from tsformer.nn.scaling import nothing_missing
 
 
 def patch_count(context_length: int, patch_length: int, stride: int) -> int:
@@ -65,7 +66,7 @@ class PatchEmbedding(nn.Module):
         tokens = self.value_projection(patch(z, self.patch_length, self.stride))
         if self.position is not None:
             tokens = tokens + self.position
-        if not torch.compiler.is_compiling() and bool(observed.all()):
+        if nothing_missing(observed):
             return self.dropout(tokens), None
         known = patch(observed, self.patch_length, self.stride)
         tokens = tokens + self.missing_projection((~known).to(z.dtype))
