@@ -20,6 +20,7 @@ from itertools import repeat
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -29,6 +30,7 @@ from tsformer.nn.dropout import growth, random_keep
 # Of a block with more than one sequence, at most:
 _WEIGHTS = 1 << 20  # of attention, 4 MB in 32 bits
 _FEATURES = 1 << 18  # of queries, keys and values, 1 MB
+_NARROW = 32  # features of a token, up to which each sequence has its own product
 _HIGHEST = 2.0**64  # of a sum of weights, as they come; its reciprocal is the lowest
 
 
@@ -126,7 +128,14 @@ class _Maps:
         by_head = weight.reshape(3, n_heads, -1).transpose(0, 1).contiguous()  # [A, 3, K * D]
         self.weight = (by_head * scales).view(weight.shape)
         self.bias = (bias.reshape(3, n_heads, -1).transpose(0, 1) * scales).reshape(-1, 1)
+        self.weight_with_ones = self._with_ones(self.weight, 0.0)
+        self.bias_with_ones = self._with_ones(self.bias, 1.0)
         self.back = (by_head * self.factors).view(weight.shape)
+
+    def _with_ones(self, rows: Tensor, value: float) -> Tensor:
+        """Return rows of the map with another one for each head, which gives ones."""
+        by_head = rows.view(self.n_heads, -1, rows.shape[1])
+        return F.pad(by_head, (0, 0, 0, 1), value=value).flatten(0, 1)
 
     def as_stored(self, gradient: Tensor) -> Tensor:
         """Return the gradient of weights or biases from that of a block."""
@@ -190,6 +199,7 @@ class _Block:
         def by_head(rows: Tensor) -> Tensor:  # [A * x, b * N] as [b, A, x, N]
             return rows.view(a, -1, b, n).movedim(2, 0)
 
+        self.per_sequence = heads.flatten(1, 2) if d <= _NARROW else None
         self.features, self.ones = heads[:, :, :-1], heads[:, :, -1]
         self.values_and_ones = heads[:, :, 2 * k :]
         self.ones.fill_(1.0)
@@ -203,10 +213,16 @@ class _Block:
 
     def read(self, maps: _Maps, x: Tensor, there: Tensor | None) -> None:
         """Compute queries, keys and values of tokens `[b * N, D]`; what is not there tells 0."""
-        torch.addmm(maps.bias, maps.weight, x.T, out=self.rows)
-        self.features.copy_(self.rows_by_head)
+        if self.per_sequence is not None:
+            tokens = x.view(len(self.per_sequence), -1, x.shape[1]).mT
+            weight = maps.weight_with_ones.expand(len(tokens), -1, -1)
+            torch.baddbmm(maps.bias_with_ones, weight, tokens, out=self.per_sequence)
+        else:
+            torch.addmm(maps.bias, maps.weight, x.T, out=self.rows)
+            self.features.copy_(self.rows_by_head)
+            if there is not None:
+                self.ones.fill_(1.0)
         if there is not None:
-            self.ones.fill_(1.0)
             self.values_and_ones.mul_(there)
 
     def average(self, there: Tensor | None) -> None:
