@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tsformer.nn import blocked_attention, blocked_feed_forward, encoder, short_attention
 from tsformer.nn.adapters import add_adapters
+from tsformer.nn.affine import Affine
 from tsformer.nn.blocked_attention import add_attention
 from tsformer.nn.blocked_feed_forward import add_feed_forward
 from tsformer.nn.encoder import EncoderLayer
@@ -108,12 +109,12 @@ def test_weights_have_the_gradient_of_what_was_kept(way: str) -> None:
         torch.manual_seed(1)
         flat = tokens.flatten(0, 1)
         return blocked_feed_forward._FeedForward.apply(
-            flat, 0.3, weight, bias, out_weight, out_bias
+            flat, 0.3, None, weight, bias, out_weight, out_bias
         )
 
     def attend(weight: Tensor, bias: Tensor, out_weight: Tensor, out_bias: Tensor) -> Tensor:
         torch.manual_seed(1)
-        return CLASSES[way].apply(tokens, None, 2, 0.3, weight, bias, out_weight, out_bias)
+        return CLASSES[way].apply(tokens, None, 2, 0.3, None, weight, bias, out_weight, out_bias)
 
     def parameters(*maps: nn.Linear) -> tuple[Tensor, ...]:
         return tuple(
@@ -165,14 +166,47 @@ def test_who_listens_is_heard_and_adapters_work() -> None:
 
 def test_a_layer_without_heads_works() -> None:
     layer, tokens = make_layer(), torch.randn(9, 5, 12, dtype=torch.float64)
-    layer.attention.prune_heads([1])
-    torch.testing.assert_close(
-        layer._with_attention(tokens, None), tokens + layer.attention(tokens)
-    )
-    layer.attention.prune_heads([])
-    torch.testing.assert_close(
-        layer._with_attention(tokens, None), tokens + layer.attention(tokens)
-    )
+    for pruned in ([1], []):
+        layer.attention.prune_heads(pruned)
+        expected = layer.attention_norm(tokens + layer.attention(tokens))
+        torch.testing.assert_close(layer._with_attention(tokens, None), expected)
+
+
+@pytest.mark.parametrize("known", KNOWN)
+def test_trained_normalisation_is_part_of_the_maps_before_it(
+    known: Tensor | None, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, tokens = make_layer(), torch.randn(9, 5, 12, dtype=torch.float64)
+    for _ in range(3):
+        layer(tokens + 1, known)  # so that it has something to remember
+    layer.eval()
+    expected = layer(tokens, known)
+    norms: list[Tensor] = []
+    monkeypatch.setattr(nn.BatchNorm1d, "forward", lambda _, x: norms.append(x) or x)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(tokens, known), expected)
+    assert not norms
+    with torch.no_grad():
+        layer.attention_norm.register_forward_hook(lambda *_: None)
+        layer(tokens, known)
+    assert len(norms) == 1
+
+
+def test_an_affine_map_has_the_gradient_of_its_differences(way: str) -> None:
+    layer = make_layer()
+    affine = Affine(torch.linspace(-1, 2, 12).double(), torch.linspace(0, 1, 12).double())
+    widen, narrow = layer.feed_forward.maps
+    maps = {"query_key_value": layer.attention.query_key_value, "output": layer.attention.output}
+
+    def attend(tokens: Tensor) -> Tensor:
+        return WAYS[way](tokens, None, n_heads=2, dropout=0.0, affine=affine, **maps)
+
+    def work(tokens: Tensor) -> Tensor:
+        return add_feed_forward(tokens, dropout=0.0, widen=widen, narrow=narrow, affine=affine)
+
+    tokens = torch.randn(9, 5, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(attend, (tokens,))
+    assert torch.autograd.gradcheck(work, (tokens,))
 
 
 def test_nothing_is_dropped_in_evaluation() -> None:

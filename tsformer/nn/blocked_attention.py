@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from tsformer.nn.affine import Affine
 from tsformer.nn.dropout import growth, random_keep
 
 # Of a block with more than one sequence, at most:
@@ -42,6 +43,7 @@ def add_attention(
     dropout: float,
     query_key_value: nn.Linear,
     output: nn.Linear,
+    affine: Affine | None = None,
 ) -> Float[Tensor, "B N D"]:
     """Return the tokens plus what they gather, `dropout` of it left out.
 
@@ -51,9 +53,10 @@ def add_attention(
         n_heads: at least one.
         dropout: 0 in evaluation.
         query_key_value, output: linear maps with biases.
+        affine: what the result goes through, in evaluation.
     """
     maps = query_key_value.weight, query_key_value.bias, output.weight, output.bias
-    return _Attention.apply(tokens, known, n_heads, dropout, *maps)
+    return _Attention.apply(tokens, known, n_heads, dropout, affine, *maps)
 
 
 class _Attention(torch.autograd.Function):
@@ -66,6 +69,7 @@ class _Attention(torch.autograd.Function):
         known: Tensor | None,
         n_heads: int,
         dropout: float,
+        affine: Affine | None,
         weight: Tensor,
         bias: Tensor,
         out_weight: Tensor,
@@ -73,8 +77,10 @@ class _Attention(torch.autograd.Function):
     ) -> Tensor:
         kept = random_keep(tokens.shape, dropout) if dropout else None
         ctx.save_for_backward(tokens, known, weight, bias, out_weight, kept)
-        ctx.n_heads, ctx.dropout = n_heads, dropout
+        ctx.n_heads, ctx.dropout, ctx.affine = n_heads, dropout, affine
         out_weight, out_bias = out_weight.T * growth(dropout), out_bias * growth(dropout)
+        if affine is not None:
+            out_weight, out_bias = affine.after(out_weight, out_bias)
         result = torch.empty_like(tokens, memory_format=torch.contiguous_format)
         maps = _Maps(weight, bias, n_heads)
         for block, there, x, y, passed in _blocks(maps, known, tokens, result, kept):
@@ -83,13 +89,18 @@ class _Attention(torch.autograd.Function):
             torch.addmm(out_bias, block.averages.T, out_weight, out=y)
             if passed is not None:
                 y.mul_(passed)
-            y.add_(x)
+            if affine is None:
+                y.add_(x)
+            else:
+                affine.add_scaled(y, x)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tokens, known, weight, bias, out_weight, kept = ctx.saved_tensors
+        if ctx.affine is not None:
+            gradient = gradient * ctx.affine.scale
         to_tokens = torch.empty_like(tokens, memory_format=torch.contiguous_format)
         maps = _Maps(weight, bias, ctx.n_heads)
         to_weight, to_bias = torch.zeros_like(maps.weight), torch.zeros_like(bias)
@@ -110,7 +121,8 @@ class _Attention(torch.autograd.Function):
         to_out_weight *= growth(ctx.dropout)
         to_out_bias *= growth(ctx.dropout)
         to_weight, to_bias = maps.as_stored(to_weight), maps.as_stored(to_bias)
-        return to_tokens, None, None, None, to_weight, to_bias, to_out_weight, to_out_bias
+        to_maps = to_weight, to_bias, to_out_weight, to_out_bias
+        return to_tokens, None, None, None, None, *to_maps
 
 
 class _Maps:

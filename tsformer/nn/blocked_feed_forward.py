@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from tsformer.nn.affine import Affine
 from tsformer.nn.dropout import growth, random_keep
 
 _HIDDEN = 1 << 19  # features in a block: 2 MB
@@ -23,14 +24,20 @@ _gelu, _gelu_backward = torch.ops.aten.gelu.out, torch.ops.aten.gelu_backward.gr
 
 
 def add_feed_forward(
-    tokens: Float[Tensor, "*axes D"], *, dropout: float, widen: nn.Linear, narrow: nn.Linear
+    tokens: Float[Tensor, "*axes D"],
+    *,
+    dropout: float,
+    widen: nn.Linear,
+    narrow: nn.Linear,
+    affine: Affine | None = None,
 ) -> Float[Tensor, "*axes D"]:
     """Return the tokens plus what becomes of them between two linear maps.
 
-    `dropout` of the hidden features is left out, and of the result; it is 0 in evaluation.
+    `dropout` of the hidden features is left out, and of the result; it is 0 in evaluation, where
+    the result may go through an `affine` map.
     """
     maps = widen.weight, widen.bias, narrow.weight, narrow.bias
-    result = _FeedForward.apply(tokens.flatten(0, -2), dropout, *maps)
+    result = _FeedForward.apply(tokens.flatten(0, -2), dropout, affine, *maps)
     return result.view_as(tokens)
 
 
@@ -42,6 +49,7 @@ class _FeedForward(torch.autograd.Function):
         ctx: Any,
         tokens: Tensor,
         dropout: float,
+        affine: Affine | None,
         widen: Tensor,
         widen_bias: Tensor,
         narrow: Tensor,
@@ -50,8 +58,10 @@ class _FeedForward(torch.autograd.Function):
         inner = random_keep(torch.Size((len(tokens), len(widen))), dropout) if dropout else None
         outer = random_keep(tokens.shape, dropout) if dropout else None
         ctx.save_for_backward(tokens, widen, widen_bias, narrow, inner, outer)
-        ctx.dropout = dropout
+        ctx.dropout, ctx.affine = dropout, affine
         narrow, narrow_bias = narrow.T * growth(dropout) ** 2, narrow_bias * growth(dropout)
+        if affine is not None:
+            narrow, narrow_bias = affine.after(narrow, narrow_bias)
         result = torch.empty_like(tokens)
 
         for block, x, y, kept, passed in _blocks(widen, tokens, result, inner, outer):
@@ -62,13 +72,18 @@ class _FeedForward(torch.autograd.Function):
             torch.addmm(narrow_bias, block.hidden, narrow, out=y)
             if passed is not None:
                 y.mul_(passed)
-            y.add_(x)
+            if affine is None:
+                y.add_(x)
+            else:
+                affine.add_scaled(y, x)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tokens, widen, widen_bias, narrow, inner, outer = ctx.saved_tensors
+        if ctx.affine is not None:
+            gradient = gradient * ctx.affine.scale
         to_tokens = torch.empty_like(tokens)
         to_widen, to_widen_bias = widen.new_zeros(_SUMS, *widen.shape), torch.zeros_like(widen_bias)
         to_narrow, to_narrow_bias = (
@@ -93,7 +108,7 @@ class _FeedForward(torch.autograd.Function):
             torch.addmm(direct, block.to_hidden, widen, out=to_x)
         to_narrow = to_narrow.sum(dim=0).mul_(growth(ctx.dropout) ** 2)
         to_narrow_bias *= growth(ctx.dropout)
-        return to_tokens, None, to_widen.sum(dim=0), to_widen_bias, to_narrow, to_narrow_bias
+        return to_tokens, None, None, to_widen.sum(dim=0), to_widen_bias, to_narrow, to_narrow_bias
 
 
 def _add_product(totals: Tensor, left: Tensor, right: Tensor) -> None:

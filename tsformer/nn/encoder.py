@@ -14,6 +14,7 @@ from tsformer.hardware import (
     feed_forward_gains_from_blocks,
 )
 from tsformer.nn.adapters import LowRankAdapter
+from tsformer.nn.affine import Affine
 from tsformer.nn.attention import SelfAttention, something_known
 from tsformer.nn.blocked_attention import add_attention
 from tsformer.nn.blocked_feed_forward import add_feed_forward
@@ -113,21 +114,23 @@ class EncoderLayer(nn.Module):
         self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
     ) -> Float[Tensor, "B N D"]:
         """Return the tokens after one layer."""
-        tokens = self.attention_norm(self._with_attention(tokens, known), known)
-        return self.feed_forward_norm(self._with_feed_forward(tokens), known)
+        return self._with_feed_forward(self._with_attention(tokens, known), known)
 
     def _with_attention(self, tokens: Tensor, known: Tensor | None) -> Tensor:
-        add = self._fast_attention(tokens)
+        add, norm = self._fast_attention(tokens), self.attention_norm
         if add is None:
-            return tokens + self.dropout(self.attention(tokens, known))
-        return add(
+            return norm(tokens + self.dropout(self.attention(tokens, known)), known)
+        affine = _as_affine(norm)
+        result = add(
             tokens,
             None if known is None else something_known(known),
             n_heads=self.attention.n_heads,
             dropout=self.dropout.present_rate,
             query_key_value=self.attention.query_key_value,
             output=self.attention.output,
+            affine=affine,
         )
+        return norm(result, known) if affine is None else result
 
     def _fast_attention(self, tokens: Tensor) -> Callable[..., Tensor] | None:
         """Return what adds attention, and faster than its modules do; None if they are faster."""
@@ -138,13 +141,25 @@ class EncoderLayer(nn.Module):
             return add_short_attention
         return add_attention if attention_gains_from_blocks(tokens) else None
 
-    def _with_feed_forward(self, tokens: Tensor) -> Tensor:
-        plain = _is_plain(self.feed_forward) and _is_plain(self.dropout)
+    def _with_feed_forward(self, tokens: Tensor, known: Tensor | None) -> Tensor:
+        norm, plain = (
+            self.feed_forward_norm,
+            _is_plain(self.feed_forward) and _is_plain(self.dropout),
+        )
         if not (plain and feed_forward_gains_from_blocks(tokens)):
-            return tokens + self.dropout(self.feed_forward(tokens))
+            return norm(tokens + self.dropout(self.feed_forward(tokens)), known)
+        affine = _as_affine(norm)
         widen, narrow = self.feed_forward.maps
         rate = self.dropout.present_rate
-        return add_feed_forward(tokens, dropout=rate, widen=widen, narrow=narrow)
+        result = add_feed_forward(tokens, dropout=rate, widen=widen, narrow=narrow, affine=affine)
+        return norm(result, known) if affine is None else result
+
+
+def _as_affine(norm: nn.Module) -> Affine | None:
+    """Return what a normalisation does if it looks at no token, and nothing is learned."""
+    if not isinstance(norm, TokenBatchNorm) or norm.training or torch.is_grad_enabled():
+        return None
+    return Affine.of(norm.norm) if _is_plain(norm) else None
 
 
 def _is_plain(module: nn.Module) -> bool:

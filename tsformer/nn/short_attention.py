@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from tsformer.nn.affine import Affine
 from tsformer.nn.dropout import growth, random_keep
 
 _WEIGHTS = 1 << 19  # of attention, 2 MB in 32 bits; with more of them sequences come in pieces
@@ -33,13 +34,14 @@ def add_short_attention(
     dropout: float,
     query_key_value: nn.Linear,
     output: nn.Linear,
+    affine: Affine | None = None,
 ) -> Float[Tensor, "B N D"]:
     """Return the tokens plus what they gather, for the arguments of `add_attention` of blocks."""
     maps = query_key_value.weight, query_key_value.bias, output.weight, output.bias
     size = max(1, _WEIGHTS // (n_heads * tokens.shape[1] ** 2))
     known_pieces = repeat(None) if known is None else known.split(size)
     results = [
-        _ShortAttention.apply(*piece, n_heads, dropout, *maps)
+        _ShortAttention.apply(*piece, n_heads, dropout, affine, *maps)
         for piece in zip(tokens.split(size), known_pieces, strict=False)
     ]
     return results[0] if len(results) == 1 else torch.cat(results)
@@ -55,6 +57,7 @@ class _ShortAttention(torch.autograd.Function):
         known: Tensor | None,
         n_heads: int,
         dropout: float,
+        affine: Affine | None,
         weight: Tensor,
         bias: Tensor,
         out_weight: Tensor,
@@ -75,11 +78,15 @@ class _ShortAttention(torch.autograd.Function):
         weights.div_(weights.sum(dim=1, keepdim=True))
         averages = _sum(_keys(weights), _tokens(value)).view(-1, len(x))  # [A * K, N * B]
 
-        out_weight, out_bias = out_weight * growth(dropout), out_bias * growth(dropout)
+        out_weight, out_bias = out_weight.T * growth(dropout), out_bias * growth(dropout)
         kept = random_keep(tokens.shape, dropout) if dropout else None
         ctx.save_for_backward(x, heads, weights, averages, weight, out_weight, kept)
-        ctx.growth = growth(dropout)
-        gathered = _as_tokens(torch.addmm(out_bias, averages.T, out_weight.T), n_tokens)
+        ctx.growth, ctx.affine = growth(dropout), affine
+        if affine is not None:
+            out_weight, out_bias = affine.after(out_weight, out_bias)
+        gathered = _as_tokens(torch.addmm(out_bias, averages.T, out_weight), n_tokens)
+        if affine is not None:
+            return torch.addcmul(gathered, tokens, affine.scale)
         return tokens + gathered if kept is None else torch.addcmul(tokens, gathered, kept)
 
     @staticmethod
@@ -87,10 +94,12 @@ class _ShortAttention(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, heads, weights, averages, weight, out_weight, kept = ctx.saved_tensors
         query, key, value = heads
+        if ctx.affine is not None:
+            gradient = gradient * ctx.affine.scale
         to_gathered = _as_rows(gradient if kept is None else gradient * kept)
         to_out_weight = (to_gathered.T @ averages.T).mul_(ctx.growth)
         to_out_bias = to_gathered.sum(dim=0).mul_(ctx.growth)
-        to_averages = (out_weight.T @ to_gathered.T).view_as(value)
+        to_averages = (out_weight @ to_gathered.T).view_as(value)
 
         to_heads = torch.empty_like(heads)
         to_query, to_key, to_value = to_heads
@@ -105,7 +114,7 @@ class _ShortAttention(torch.autograd.Function):
         rows = to_heads.view(-1, len(x))
         to_tokens = gradient + _as_tokens(rows.T @ weight, gradient.shape[1])
         to_maps = rows @ x, rows.sum(dim=1), to_out_weight, to_out_bias
-        return to_tokens, None, None, None, *to_maps
+        return to_tokens, None, None, None, None, *to_maps
 
 
 def _as_rows(tokens: Tensor) -> Tensor:
