@@ -87,7 +87,7 @@ def test_forecasts_from_within_a_window_are_those_from_what_precedes_them(n_know
         first = (24 - n_known) % CONFIG.patch_length
         part = Batch(target=batch.target[..., first:end], observed=batch.observed[..., first:end])
         n_patches = (end - first) // CONFIG.patch_length
-        expected = model._read_head(
+        expected = model.read_head(
             output[:, [2 - back]], scale._make(s[:, [2 - back]] for s in scale), LEVELS
         )
         found = streamed(model, part, [n_patches])

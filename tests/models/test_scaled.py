@@ -65,7 +65,7 @@ def test_with_a_series_scale_errors_count_in_its_units(head: str) -> None:
     model, batch = make_model(head), make_batch(scale)
     assert batch.future is not None
     assert batch.future_observed is not None
-    raw, _ = model._run(batch)
+    raw, _ = model.run(batch)
     losses = []
     for place in np.ndindex(2, 2):
         known = batch.target[place][batch.observed[place]].double().numpy()
@@ -92,7 +92,7 @@ def test_with_a_series_scale_quantile_losses_count_in_its_units() -> None:
 @pytest.mark.parametrize("head", HEADS)
 def test_windows_as_wide_as_their_series_count_as_they_do_without_a_series_scale(head: str) -> None:
     model, batch = make_model(head), make_batch()
-    _, scale = model._run(batch)
+    _, scale = model.run(batch)
     got = model.loss(replace(batch, series_scale=scale.scale))
     torch.testing.assert_close(got, model.loss(batch))
 
@@ -138,7 +138,7 @@ def test_the_location_moves_all_quantiles_alike(head: str) -> None:
     model.network.output = model.network.output.clone()
     model.network.output[:, location] += 2.0
     after = model.predict(batch, LEVELS)
-    _, scale = model._run(batch)
+    _, scale = model.run(batch)
     moved = 2 * scale.scale.expand_as(before.mean)
     torch.testing.assert_close(after.mean - before.mean, moved, rtol=1e-3, atol=1e-3)
     quantiles = after.quantiles - before.quantiles

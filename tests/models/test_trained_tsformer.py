@@ -301,7 +301,7 @@ def test_with_a_season_it_adds_to_the_average_of_earlier_ones(head: str) -> None
     without = make_model(head=head)
     weights = with_season.state_dict()
     without.load_state_dict({name: weights[name] for name in without.state_dict()})
-    mean, scale = without.predict(batch, LEVELS).mean, without._run(batch)[1]
+    mean, scale = without.predict(batch, LEVELS).mean, without.run(batch)[1]
     z = torch.where(batch.observed, (batch.target - scale.loc) / scale.divisor, 0.0)
     average = with_season.network.seasonal(z, batch.observed)
     assert average.std(dim=-1).min() > 0.1

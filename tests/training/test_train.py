@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tsformer.data.windows import Windows
 from tsformer.training.module import Watch
+from tsformer.training.optimizers import UncompiledAdamW
 from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.training.train import train
 from tsformer.types import Batch
@@ -173,9 +174,9 @@ def test_gradients_are_clipped_to_their_largest_norm(
     make_model: Any, windows: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     norms: list[float] = []
-    step = torch.optim.AdamW.step
+    step = UncompiledAdamW.step
 
-    def recorded(optimizer: torch.optim.AdamW, closure: Any = None) -> Any:
+    def recorded(optimizer: UncompiledAdamW, closure: Any = None) -> Any:
         def loss_and_norm() -> Any:
             loss = closure()
             weights = [p.grad for group in optimizer.param_groups for p in group["params"]]
@@ -184,7 +185,7 @@ def test_gradients_are_clipped_to_their_largest_norm(
 
         return step(optimizer, loss_and_norm)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", recorded)
+    monkeypatch.setattr(UncompiledAdamW, "step", recorded)
     fit(make_model(weight=50.0), windows, max_steps=4, gradient_clip=0.25)
     assert norms == pytest.approx([0.25] * 4, rel=1e-3)
     norms.clear()

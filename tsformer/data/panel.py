@@ -90,6 +90,9 @@ class Panel:
     @property
     def first_known(self) -> np.ndarray:
         """`[S]`, the step of each series at which something is first observed, else its length."""
+        begins = self.offsets[:-1][self.lengths > 0]
+        if np.isfinite(self.values[:, begins]).any(axis=0).all():  # as in most panels
+            return np.zeros(len(self), dtype=np.int64)
         known = np.flatnonzero(np.isfinite(self.values).any(axis=0))
         known = np.r_[known, self.values.shape[1]]
         first = known[np.searchsorted(known, self.offsets[:-1])]

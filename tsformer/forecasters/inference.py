@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from tsformer.types import Batch, Forecast
 
 NO_COVARIATES = CovariateEncoder()
 _BLOCK = 1024  # series per pass through the network
-_JUDGED = 256  # windows; of each, many quantiles are looked at
+_JUDGED = 512  # windows; of each, many quantiles are looked at
 _TAIL = (0.001, 0.003, 0.01, 0.03)
 DENSE = (*_TAIL, *(round(0.05 * k, 2) for k in range(1, 20)), *(1 - p for p in reversed(_TAIL)))
 
@@ -106,27 +106,29 @@ def interpolate_levels(quantiles: np.ndarray, levels: np.ndarray, wanted: np.nda
 def held_out_batches(windows: Windows) -> Iterator[Batch]:
     """Yield at most a few thousand windows, evenly spread, in a fixed order."""
     if len(windows):
-        yield from EpochWindows(windows=windows, batch_size=_JUDGED, limit=8 * _JUDGED)
+        yield from EpochWindows(windows=windows, batch_size=_JUDGED, limit=4 * _JUDGED)
 
 
-def error_correlation(model: Any, batches: list[Batch]) -> float:
+def error_correlation(quantiles: Iterable[Tensor], batches: Sequence[Batch]) -> float:
     """Return the correlation of neighbouring steps' normal scores on held out windows.
 
     The score of a step is the normal quantile of the share of forecast quantiles that lie below
     the truth. 0 where there is too little to tell.
+
+    Args:
+        quantiles: of each batch, `[B, C, H, Q]`, at the levels `DENSE`.
+        batches: windows with a future.
     """
     products, squares, count = 0.0, 0.0, 0
-    with torch.inference_mode():
-        for batch in batches:
-            assert batch.future is not None and batch.future_observed is not None
-            spread = model.predict(batch, DENSE).quantiles
-            levels = torch.tensor([0.0, *DENSE, 1.0])
-            future = batch.future[..., None].contiguous()
-            below = torch.searchsorted(spread.contiguous(), future).squeeze(-1)
-            score = torch.special.ndtri((levels[below] + levels[below + 1]) / 2)
-            known = batch.future_observed & (spread[..., -1] > spread[..., 0])
-            both = known[..., 1:] & known[..., :-1]
-            products += float((score[..., 1:] * score[..., :-1])[both].sum())
-            squares += float((score[..., 1:].square() + score[..., :-1].square())[both].sum()) / 2
-            count += int(both.sum())
+    levels = torch.tensor([0.0, *DENSE, 1.0])
+    for spread, batch in zip(quantiles, batches, strict=True):
+        assert batch.future is not None and batch.future_observed is not None
+        future = batch.future[..., None].contiguous()
+        below = torch.searchsorted(spread.contiguous(), future).squeeze(-1)
+        score = torch.special.ndtri((levels[below] + levels[below + 1]) / 2)
+        known = batch.future_observed & (spread[..., -1] > spread[..., 0])
+        both = known[..., 1:] & known[..., :-1]
+        products += float((score[..., 1:] * score[..., :-1])[both].sum())
+        squares += float((score[..., 1:].square() + score[..., :-1].square())[both].sum()) / 2
+        count += int(both.sum())
     return float(np.clip(products / squares, 0.0, 0.99)) if count >= 10 and squares else 0.0

@@ -144,10 +144,11 @@ class TrainedForecaster(Forecaster):
         self.model_ = model
         judged = list(held_out_batches(validation if len(validation) else training))
         with torch.inference_mode():
-            model.eval()
+            runs = [model.eval().run(batch) for batch in judged]
             if judged:
-                model.calibrate(judged, held_out=len(validation) > 0)
-        self.correlation_ = error_correlation(model, judged)
+                model.calibrate(judged, held_out=len(validation) > 0, runs=runs)
+            quantiles = (model.read_head(*run, DENSE).quantiles for run in runs)
+            self.correlation_ = error_correlation(quantiles, judged)
         return report
 
     def _suitable_context_length(self, lengths: np.ndarray) -> int:

@@ -43,9 +43,10 @@ class ScaledModel(nn.Module):
 
     def forward(self, batch: Batch) -> Float[Tensor, "B C H K"]:
         """Return the head's parameters, in units of the scaled series."""
-        return self._run(batch)[0]
+        return self.run(batch)[0]
 
-    def _run(self, batch: Batch) -> tuple[Tensor, Scale]:
+    def run(self, batch: Batch) -> tuple[Tensor, Scale]:
+        """Return the head's parameters, `[B, C, H, K]`, and the windows' scales."""
         z, scale = instance_norm(batch.target, batch.observed)
         return self.network(replace(batch, target=z)), scale
 
@@ -60,7 +61,7 @@ class ScaledModel(nn.Module):
         """
         if batch.future is None or batch.future_observed is None:
             raise ValueError("the batch has no future to compare with")
-        output, scale = self._run(batch)
+        output, scale = self.run(batch)
         counts = batch.future_observed & (scale.scale > 0)
         target = torch.where(counts, batch.future, scale.loc)
         losses = torch.where(counts, self.head.loss(output, target, scale), 0.0)
@@ -70,9 +71,10 @@ class ScaledModel(nn.Module):
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""
-        return self._read_head(*self._run(batch), levels)
+        return self.read_head(*self.run(batch), levels)
 
-    def _read_head(self, output: Tensor, scale: Scale, levels: Sequence[float]) -> Prediction:
+    def read_head(self, output: Tensor, scale: Scale, levels: Sequence[float]) -> Prediction:
+        """Return what `predict` does from what `run` has returned."""
         mean, quantiles = self.head.predict(output, scale, levels)
         flat = scale.scale == 0
         return Prediction(
@@ -80,22 +82,28 @@ class ScaledModel(nn.Module):
             quantiles=torch.where(flat[..., None], scale.loc[..., None], quantiles),
         )
 
-    def calibrate(self, batches: Sequence[Batch], *, held_out: bool) -> None:
+    def calibrate(
+        self,
+        batches: Sequence[Batch],
+        *,
+        held_out: bool,
+        runs: Sequence[tuple[Tensor, Scale]] | None = None,
+    ) -> None:
         """Let the head learn how wide its intervals have to be.
 
         Args:
             batches: windows with a future.
             held_out: whether they were kept from training. Windows that were not can only serve a
                 point head, which knows no intervals otherwise.
+            runs: what `run` returns for each batch, where that is known.
         """
         if isinstance(self.head, DistributionHead) or not (
             held_out or isinstance(self.head, PointHead)
         ):
             return
         outputs, futures, scales, known = [], [], [], []
-        for batch in batches:
+        for batch, (output, scale) in zip(batches, runs or map(self.run, batches), strict=True):
             assert batch.future is not None and batch.future_observed is not None
-            output, scale = self._run(batch)
             outputs.append(output)
             futures.append(batch.future)
             scales.append(scale)

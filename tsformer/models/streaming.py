@@ -55,7 +55,7 @@ class RecurrentModel(ScaledModel):
         output, scale, _ = self.network(
             state, values.new_zeros(no_patch), observed.new_zeros(no_patch), begun, seen
         )
-        return self._read_head(output, scale, levels)
+        return self.read_head(output, scale, levels)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean loss; in training over forecasts from all patches of the later half.
@@ -82,7 +82,8 @@ class RecurrentModel(ScaledModel):
             losses = losses * units**self.head.loss_power
         return losses.sum() / counts.sum().clamp(min=1)
 
-    def _run(self, batch: Batch) -> tuple[Tensor, Scale]:
+    def run(self, batch: Batch) -> tuple[Tensor, Scale]:
+        """Return the head's parameters, `[B, C, H, K]`, and the windows' scales."""
         output, scale = self._outputs(batch, n_known=0, n_asked=1)
         shape = batch.target.shape[:2]
         loc, size = (part[:, 0].unflatten(0, shape) for part in scale)
