@@ -112,7 +112,8 @@ class PatchTSTNetwork(nn.Module):
     def encode(self, batch: Batch) -> tuple[Float[Tensor, "B C N D"], Bool[Tensor, "B C N"] | None]:
         """Return the encoder's tokens, and True for those with something known (None: all)."""
         tokens, known = self.embedding(batch.target, batch.observed)
-        tokens = tokens + self.covariates(batch)
+        if isinstance(added := self.covariates(batch), Tensor):
+            tokens = tokens + added
         flat_known = None if known is None else known.flatten(0, 1)
         encoded = self.encoder(tokens.flatten(0, 1), flat_known)  # [B * C, N, D]
         return encoded.unflatten(0, tokens.shape[:2]), known

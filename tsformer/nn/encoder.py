@@ -164,14 +164,15 @@ def _as_affine(norm: nn.Module) -> Affine | None:
 
 def _is_plain(module: nn.Module) -> bool:
     """Return whether it may be passed by: nobody listens, and no adapter is in it."""
-    return not any(
-        isinstance(part, LowRankAdapter)
-        or part._forward_pre_hooks
-        or part._forward_hooks
-        or part._backward_pre_hooks
-        or part._backward_hooks
-        for part in module.modules()
-    )
+    if (
+        isinstance(module, LowRankAdapter)
+        or module._forward_pre_hooks
+        or module._forward_hooks
+        or module._backward_pre_hooks
+        or module._backward_hooks
+    ):
+        return False
+    return all(_is_plain(part) for part in module._modules.values() if part is not None)
 
 
 class Encoder(nn.Module):
