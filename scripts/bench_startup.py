@@ -4,10 +4,10 @@
     python scripts/bench_startup.py
 
 Each import, and each first forecast of AirPassengers a year ahead, happens in a new process; all
-take turns, and medians are printed. neuralforecast and GluonTS have to be trained first, which is
-not part of it: one step is, without which they do not forecast. Chronos-Bolt has random weights,
-as large as ours. Torch
-and pandas alone are what nobody avoids.
+take turns, and medians are printed. PatchTST, ours and that of neuralforecast and GluonTS, has to
+be trained first, which is not part of it: one step is, without which it does not forecast.
+Chronos-Bolt has random weights, as large as those of our pre-trained network. Torch and pandas
+alone are what nobody avoids.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ FORECASTS = {
     + """
 from tsformer import TSFormerForecaster
 TSFormerForecaster().predict(df, horizon=12)
+""",
+    "tsformer's PatchTST": DATA
+    + """
+from tsformer import PatchTSTForecaster
+PatchTSTForecaster(horizon=12, context_length=48, max_steps=1, accelerator="cpu").fit(df).predict()
 """,
     "neuralforecast": QUIET
     + DATA
