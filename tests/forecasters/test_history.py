@@ -70,7 +70,7 @@ def test_new_series_appear_after_the_others_in_their_own_order(
     assert answer["unique_id"].unique().tolist() == ["m", "c", "z", "a"]
     alone = forecaster.predict(new)
     rows = answer[answer["unique_id"].isin(["z", "a"])].reset_index(drop=True)
-    pd.testing.assert_frame_equal(rows, alone)
+    pd.testing.assert_frame_equal(rows, alone, atol=1e-5)  # the batch is another one
 
 
 def test_series_that_an_update_leaves_out_stay_where_they_are(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tsformer.models.scaled import ScaledModel
 from tsformer.models.trained_tsformer import TrainedTSFormerConfig, trained_tsformer
+from tsformer.nn.scaling import divisor
 from tsformer.types import Batch
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -302,7 +303,7 @@ def test_with_a_season_it_adds_to_the_average_of_earlier_ones(head: str) -> None
     weights = with_season.state_dict()
     without.load_state_dict({name: weights[name] for name in without.state_dict()})
     mean, scale = without.predict(batch, LEVELS).mean, without.run(batch)[1]
-    z = torch.where(batch.observed, (batch.target - scale.loc) / scale.divisor, 0.0)
+    z = torch.where(batch.observed, (batch.target - scale.loc) / divisor(scale), 0.0)
     average = with_season.network.seasonal(z, batch.observed)
     assert average.std(dim=-1).min() > 0.1
     expected = mean + average * scale.scale

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tsformer.nn.patching import patch, patch_count
-from tsformer.nn.scaling import instance_norm, normalise
+from tsformer.nn.scaling import divisor, instance_norm, normalise
 from tsformer.types import Batch
 
 
@@ -70,7 +70,7 @@ class MaskedModel(nn.Module):
         )
         tokens, _ = self.network.encode(seen)
         error = self.reconstruction(tokens) - self._patches(normalise(batch.target, scale))
-        error = error * (scale.scale / unit.divisor)[..., None]
+        error = error * (scale.scale / divisor(unit))[..., None]
         counts = self._patches(batch.observed & (scale.scale > 0)) & hidden[..., None]
         counts = counts & self._within(length).to(counts.device)
         return torch.where(counts, error.square(), 0.0).sum() / counts.sum().clamp(min=1)

@@ -23,10 +23,10 @@ class Scale(NamedTuple):
     loc: Tensor
     scale: Tensor
 
-    @property
-    def divisor(self) -> Tensor:
-        """The scale, with 1 in place of 0."""
-        return torch.where(self.scale > 0, self.scale, 1.0)
+
+def divisor(scale: Scale) -> Tensor:
+    """Return what values are divided by, `[B, C, 1]`: the scale, with 1 in place of 0."""
+    return torch.where(scale.scale > 0, scale.scale, 1.0)
 
 
 def instance_norm(
@@ -79,4 +79,4 @@ def arcsinh(values: Tensor) -> Tensor:
 
 def normalise(values: Float[Tensor, "*axes H"], scale: Scale) -> Float[Tensor, "*axes H"]:
     """Return further values of the same windows, in units of their scale."""
-    return (values - scale.loc) / scale.divisor
+    return (values - scale.loc) / divisor(scale)

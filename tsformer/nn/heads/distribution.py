@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tsformer.nn.scaling import Scale
+from tsformer.nn.scaling import Scale, divisor
 from tsformer.types import Prediction
 
 DISTRIBUTIONS = {
@@ -52,7 +52,7 @@ class DistributionHead(nn.Module):
         if self.name in COUNTS:
             mean = self._wide(scale.loc).clamp(min=1e-3)
             return self.definition.distribution([p.clone() for p in parameters], scale=mean)
-        return self.definition.distribution(parameters, loc=scale.loc, scale=scale.divisor)
+        return self.definition.distribution(parameters, loc=scale.loc, scale=divisor(scale))
 
     def _wide(self, values: Tensor) -> Tensor:
         """Return values in the precision that tails (single) and large counts (double) need."""
@@ -67,7 +67,7 @@ class DistributionHead(nn.Module):
         if self.name in COUNTS:
             counts = self._wide(target).round().clamp(min=0)  # at unknown steps it need not be one
             return -distribution.log_prob(counts).float()
-        return -distribution.log_prob(target) - scale.divisor.log()
+        return -distribution.log_prob(target) - divisor(scale).log()
 
     def predict(
         self, output: Float[Tensor, "B C H K"], scale: Scale, levels: Sequence[float]
