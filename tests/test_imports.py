@@ -95,6 +95,7 @@ def test_it_answers_what_it_knows(stand_in: StandIn) -> None:
     assert names["ONE_THIRD"] == "a third"
     assert sys.modules["colorsys"] is stand_in
     assert sys.meta_path[0] in vars(stand_in).values()
+    assert importlib.util.find_spec("colorsys.nothing") is None
 
 
 def test_a_module_inside_is_imported_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +117,23 @@ def test_a_module_inside_that_is_not_there_is_said_to_be_missing() -> None:
         pytest.raises(ModuleNotFoundError, match="wsgiref_"),
     ):
         importlib.import_module("wsgiref_.nothing")
+
+
+def test_a_stand_in_that_was_replaced_leaves_nothing_behind(stand_in: StandIn) -> None:
+    finders = [finder for finder in sys.meta_path if finder not in vars(stand_in).values()]
+    sys.modules.pop("colorsys")
+    assert importlib.import_module("colorsys") is not stand_in
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("colorsys.nothing")
+    stand_in.leave()
+    assert sys.meta_path == finders
+
+
+def test_who_had_begun_to_look_for_a_module_gets_it(stand_in: StandIn) -> None:
+    assert stand_in.__spec__ is not None
+    module = importlib.util.module_from_spec(stand_in.__spec__)
+    assert module is importlib.import_module("colorsys")
+    assert module is not stand_in
 
 
 def test_a_function_called_later_is_the_real_one() -> None:
@@ -145,16 +163,18 @@ matplotlib.use("agg")
 import torch
 from tsformer.training.lightning import pl
 from lightning.pytorch.utilities.compile import to_uncompiled
-import scipy.signal, torchmetrics
+import lightning.fabric.wrappers, scipy.signal, torchmetrics
 module = pl.LightningModule()
 print(
     to_uncompiled(torch.compile(module)) is module,
     isinstance(torch.nn.Linear(1, 1), torch._dynamo.OptimizedModule),
+    issubclass(torch._dynamo.OptimizedModule, lightning.fabric.wrappers.OptimizedModule),
+    torchmetrics.utilities.plot.plot_curve.__name__,
     len(scipy.signal.windows.hamming(5)),
     type(torchmetrics.MeanMetric().plot(torch.tensor(1.0))[0]).__name__,
 )
 """
-    assert run(program) == "True False 5 Figure"
+    assert run(program) == "True False True call 5 Figure"
 
 
 def test_what_is_not_to_be_compiled_is_not() -> None:

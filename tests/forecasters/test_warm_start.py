@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -71,3 +72,14 @@ def test_a_warm_start_with_other_sizes_is_refused(
     forecaster = make_patchtst(warm_start=True).fit(make_frame())
     with pytest.raises(ValueError, match="warm_start=True needs the horizon, the head and"):
         forecaster.set_params(**change).fit(make_frame())
+
+
+def test_forecasts_leave_a_network_as_it_is_though_nothing_was_trained(
+    make_patchtst: Make, make_frame: Make
+) -> None:
+    forecaster = make_patchtst(freq="h").fit(make_frame()).set_params(warm_start=True)
+    forecaster.fit(make_frame().groupby("unique_id").head(1))
+    assert not forecaster.model_.training
+    pd.testing.assert_frame_equal(
+        forecaster.predict(make_frame()), forecaster.predict(make_frame())
+    )

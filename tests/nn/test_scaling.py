@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsformer.nn.scaling import arcsinh, instance_norm, normalise
+from tsformer.nn.scaling import arcsinh, instance_norm, normalise, nothing_missing
 
 
 def make_window(missing: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -21,6 +21,27 @@ def test_moments_are_those_of_the_observed_values() -> None:
     np.testing.assert_allclose(scale[..., 0], masked.std(axis=-1), rtol=1e-4)
     torch.testing.assert_close(z * scale + loc, torch.where(observed, values, loc))
     assert (z[~observed] == 0).all()
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_precision_is_that_of_the_values(dtype: torch.dtype, missing: float) -> None:
+    values, observed = make_window(missing)
+    z, (loc, scale) = instance_norm((values / 100).to(dtype), observed)
+    assert z.dtype == loc.dtype == scale.dtype == dtype
+    exact, (_, expected) = instance_norm((values / 100).to(dtype).double(), observed)
+    tolerance = 20 * torch.finfo(dtype).eps
+    torch.testing.assert_close(scale.double(), expected, rtol=tolerance, atol=0.0)
+    torch.testing.assert_close(z.double(), exact, rtol=tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_traced_function_takes_other_windows_with_gaps() -> None:
+    values, observed = make_window()
+    traced = torch.jit.trace(instance_norm, (values, torch.ones_like(observed)))
+    torch.testing.assert_close(traced(values, observed)[0], instance_norm(values, observed)[0])
+    assert nothing_missing(torch.ones_like(observed))
+    assert not nothing_missing(observed)
 
 
 def test_what_stands_at_missing_places_does_not_count() -> None:

@@ -21,6 +21,8 @@ from tsformer.data.encoding import EncodedCovariates
 from tsformer.data.panel import Panel
 from tsformer.types import Batch
 
+_PART = 1 << 20  # steps
+
 
 @dataclass(frozen=True, kw_only=True)
 class WindowSource:
@@ -103,14 +105,18 @@ class WindowSource:
         return self.covariates.join(batch, begin[:, None], end[:, None], cut[:, None])
 
     def _cut(self, begin: Tensor, end: Tensor, cut: Tensor) -> tuple[Tensor, Tensor]:
-        """Return windows around cuts, 0 where missing, and where they are not, `[B, C, L + H]`."""
+        """Return the windows, 0 where missing, and True where a value is known, `[B, C, L + H]`.
+
+        Args:
+            begin, end, cut: `[B]`, where series begin and end in `values`, and contexts end.
+        """
         size, length = self.context_length + self.horizon, self.values.shape[1]
         first = cut - self.context_length
-        # On a GPU, looking would make the host wait.
+        # On a GPU, looking would synchronise.
         looks = self.values.device.type == "cpu" and size <= length
         if looks and bool(((first >= begin) & (first + size <= end)).all()):
             windows = self.values.unfold(1, size, 1)[:, first].transpose(0, 1)
-            if self._complete:
+            if self.horizon and self._complete:  # in training, windows are cut again and again
                 return windows, torch.ones_like(windows, dtype=torch.bool)
             observed = windows.isfinite()
         else:
@@ -122,7 +128,8 @@ class WindowSource:
 
     @cached_property
     def _complete(self) -> bool:
-        return bool(self.values.isfinite().all())
+        """Whether no value is missing; looked at in parts, which take no memory to speak of."""
+        return all(bool(part.isfinite().all()) for part in self.values.split(_PART, dim=1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from tsformer.types import Batch, Forecast
 
 NO_COVARIATES = CovariateEncoder()
 _BLOCK = 1024  # series per pass through the network
-_JUDGED = 512  # windows; of each, many quantiles are looked at
+_JUDGED = 512  # held out windows per pass: of each, many quantiles are looked at
+_PASSES = 4  # over held out windows, at most
 _TAIL = (0.001, 0.003, 0.01, 0.03)
 DENSE = (*_TAIL, *(round(0.05 * k, 2) for k in range(1, 20)), *(1 - p for p in reversed(_TAIL)))
 
@@ -106,7 +107,7 @@ def interpolate_levels(quantiles: np.ndarray, levels: np.ndarray, wanted: np.nda
 def held_out_batches(windows: Windows) -> Iterator[Batch]:
     """Yield at most a few thousand windows, evenly spread, in a fixed order."""
     if len(windows):
-        yield from EpochWindows(windows=windows, batch_size=_JUDGED, limit=4 * _JUDGED)
+        yield from EpochWindows(windows=windows, batch_size=_JUDGED, limit=_PASSES * _JUDGED)
 
 
 def error_correlation(quantiles: Iterable[Tensor], batches: Sequence[Batch]) -> float:
@@ -116,7 +117,7 @@ def error_correlation(quantiles: Iterable[Tensor], batches: Sequence[Batch]) -> 
     the truth. 0 where there is too little to tell.
 
     Args:
-        quantiles: of each batch, `[B, C, H, Q]`, at the levels `DENSE`.
+        quantiles: of each batch, `[B, C, H, Q]`, at the levels `DENSE`, ascending along Q.
         batches: windows with a future.
     """
     products, squares, count = 0.0, 0.0, 0

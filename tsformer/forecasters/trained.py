@@ -144,7 +144,8 @@ class TrainedForecaster(Forecaster):
         self.model_ = model
         judged = list(held_out_batches(validation if len(validation) else training))
         with torch.inference_mode():
-            runs = [model.eval().run(batch) for batch in judged]
+            model.eval()
+            runs = [model.run(batch) for batch in judged]
             if judged:
                 model.calibrate(judged, held_out=len(validation) > 0, runs=runs)
             quantiles = (model.read_head(*run, DENSE).quantiles for run in runs)

@@ -74,7 +74,7 @@ class ScaledModel(nn.Module):
         return self.read_head(*self.run(batch), levels)
 
     def read_head(self, output: Tensor, scale: Scale, levels: Sequence[float]) -> Prediction:
-        """Return what `predict` does from what `run` has returned."""
+        """Return the prediction, from what `run` has returned."""
         mean, quantiles = self.head.predict(output, scale, levels)
         flat = scale.scale == 0
         return Prediction(
@@ -102,7 +102,9 @@ class ScaledModel(nn.Module):
         ):
             return
         outputs, futures, scales, known = [], [], [], []
-        for batch, (output, scale) in zip(batches, runs or map(self.run, batches), strict=True):
+        if runs is None:
+            runs = [self.run(batch) for batch in batches]
+        for batch, (output, scale) in zip(batches, runs, strict=True):
             assert batch.future is not None and batch.future_observed is not None
             outputs.append(output)
             futures.append(batch.future)

@@ -27,11 +27,12 @@ class Affine:
         return cls(scale, norm.bias.detach() - norm.running_mean * scale)
 
     def after(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the linear map, `[*, D]` and `[D]`, whose results come scaled and shifted."""
+        """Return a linear map, `[in, D]` and `[D]`, whose results come scaled and shifted."""
         return weight * self.scale, bias * self.scale + self.shift
 
     def add_scaled(self, total: Float[Tensor, "n D"], x: Float[Tensor, "n D"]) -> None:
         """Add x to a total, scaled but not shifted."""
         if self._repeated is None or self._repeated.shape != x.shape:
-            self._repeated = self.scale.expand_as(x).contiguous()  # torch is slow at short rows
+            # torch is slow where it repeats short rows
+            self._repeated = self.scale.expand_as(x).contiguous()
         total.addcmul_(x, self._repeated)

@@ -53,7 +53,7 @@ def add_attention(
         n_heads: at least one.
         dropout: 0 in evaluation.
         query_key_value, output: linear maps with biases.
-        affine: what the result goes through, in evaluation.
+        affine: what the result goes through in forecasts, without dropout or gradient.
     """
     maps = query_key_value.weight, query_key_value.bias, output.weight, output.bias
     return _Attention.apply(tokens, known, n_heads, dropout, affine, *maps)
@@ -99,8 +99,7 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tokens, known, weight, bias, out_weight, kept = ctx.saved_tensors
-        if ctx.affine is not None:
-            gradient = gradient * ctx.affine.scale
+        assert ctx.affine is None
         to_tokens = torch.empty_like(tokens, memory_format=torch.contiguous_format)
         maps = _Maps(weight, bias, ctx.n_heads)
         to_weight, to_bias = torch.zeros_like(maps.weight), torch.zeros_like(bias)

@@ -19,7 +19,7 @@ from tsformer.nn.affine import Affine
 from tsformer.nn.dropout import growth, random_keep
 
 _HIDDEN = 1 << 19  # features in a block: 2 MB
-_SUMS = 4  # of gradients over tokens, added up at last
+_SUMS, _SMALL = 4, 1 << 16  # sums of a gradient, added up at last, if it has so few numbers
 _gelu, _gelu_backward = torch.ops.aten.gelu.out, torch.ops.aten.gelu_backward.grad_input
 
 
@@ -33,8 +33,8 @@ def add_feed_forward(
 ) -> Float[Tensor, "*axes D"]:
     """Return the tokens plus what becomes of them between two linear maps.
 
-    `dropout` of the hidden features is left out, and of the result; it is 0 in evaluation, where
-    the result may go through an `affine` map.
+    `dropout` of the hidden features is left out, and of the result; it is 0 in evaluation. In
+    forecasts, without dropout or gradient, the result may go through an `affine` map.
     """
     maps = widen.weight, widen.bias, narrow.weight, narrow.bias
     result = _FeedForward.apply(tokens.flatten(0, -2), dropout, affine, *maps)
@@ -82,14 +82,12 @@ class _FeedForward(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tokens, widen, widen_bias, narrow, inner, outer = ctx.saved_tensors
-        if ctx.affine is not None:
-            gradient = gradient * ctx.affine.scale
+        assert ctx.affine is None
         to_tokens = torch.empty_like(tokens)
-        to_widen, to_widen_bias = widen.new_zeros(_SUMS, *widen.shape), torch.zeros_like(widen_bias)
-        to_narrow, to_narrow_bias = (
-            narrow.new_zeros(_SUMS, *narrow.shape),
-            narrow.new_zeros(len(narrow)),
-        )
+        sums = _SUMS if widen.numel() <= _SMALL else 1
+        to_widen = widen.new_zeros(sums, *widen.shape)
+        to_narrow = narrow.new_zeros(sums, *narrow.shape)
+        to_widen_bias, to_narrow_bias = torch.zeros_like(widen_bias), narrow.new_zeros(len(narrow))
         back = narrow * growth(ctx.dropout) ** 2
         pieces = _blocks(widen, tokens, gradient, inner, outer, to_tokens)
         for block, x, direct, kept, passed, to_x in pieces:

@@ -117,15 +117,16 @@ class EncoderLayer(nn.Module):
         return self._with_feed_forward(self._with_attention(tokens, known), known)
 
     def _with_attention(self, tokens: Tensor, known: Tensor | None) -> Tensor:
-        add, norm = self._fast_attention(tokens), self.attention_norm
+        norm, rate = self.attention_norm, self.dropout.present_rate
+        add = self._fast_attention(tokens)
         if add is None:
             return norm(tokens + self.dropout(self.attention(tokens, known)), known)
-        affine = _as_affine(norm)
+        affine = _as_affine(norm, rate)
         result = add(
             tokens,
             None if known is None else something_known(known),
             n_heads=self.attention.n_heads,
-            dropout=self.dropout.present_rate,
+            dropout=rate,
             query_key_value=self.attention.query_key_value,
             output=self.attention.output,
             affine=affine,
@@ -142,24 +143,24 @@ class EncoderLayer(nn.Module):
         return add_attention if attention_gains_from_blocks(tokens) else None
 
     def _with_feed_forward(self, tokens: Tensor, known: Tensor | None) -> Tensor:
-        norm, plain = (
-            self.feed_forward_norm,
-            _is_plain(self.feed_forward) and _is_plain(self.dropout),
-        )
+        norm, rate = self.feed_forward_norm, self.dropout.present_rate
+        plain = _is_plain(self.feed_forward) and _is_plain(self.dropout)
         if not (plain and feed_forward_gains_from_blocks(tokens)):
             return norm(tokens + self.dropout(self.feed_forward(tokens)), known)
-        affine = _as_affine(norm)
+        affine = _as_affine(norm, rate)
         widen, narrow = self.feed_forward.maps
-        rate = self.dropout.present_rate
         result = add_feed_forward(tokens, dropout=rate, widen=widen, narrow=narrow, affine=affine)
         return norm(result, known) if affine is None else result
 
 
-def _as_affine(norm: nn.Module) -> Affine | None:
-    """Return what a normalisation does if it looks at no token, and nothing is learned."""
-    if not isinstance(norm, TokenBatchNorm) or norm.training or torch.is_grad_enabled():
+def _as_affine(norm: nn.Module, dropout: float) -> Affine | None:
+    """Return what a normalisation does to each feature, in forecasts; None if it does more."""
+    if dropout or torch.is_grad_enabled() or not isinstance(norm, TokenBatchNorm):
         return None
-    return Affine.of(norm.norm) if _is_plain(norm) else None
+    inner = norm.norm
+    fixed = type(inner) is nn.BatchNorm1d and inner.affine and inner.running_mean is not None
+    plain = fixed and not norm.training and not inner.training and _is_plain(norm)
+    return Affine.of(inner) if plain else None
 
 
 def _is_plain(module: nn.Module) -> bool:

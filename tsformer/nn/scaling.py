@@ -38,7 +38,7 @@ def instance_norm(
         values: `[B, C, L]`, raw units; what stands at missing places does not count.
         observed: `[B, C, L]`, True where a value is known.
     """
-    # On a GPU, looking would make the host wait.
+    # On a GPU, looking would synchronise.
     whole = observed.device.type == "cpu" and nothing_missing(observed)
 
     def seen(x: Tensor, otherwise: float) -> Tensor:
@@ -55,15 +55,17 @@ def instance_norm(
     unit = seen((values - lowest).div_(reach), 0.0)
     mean = unit.sum(dim=-1, keepdim=True) / count
     centred = seen(unit.sub_(mean), 0.0)
-    deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / count**0.5
+    size = torch.linalg.vector_norm(centred, dim=-1, keepdim=True)
+    deviation = (size.square() / count).sqrt()
     loc = torch.where(varies, lowest + mean * reach, lowest)
     scale = torch.where(varies, deviation * reach, 0.0)
     return centred / torch.where(varies, deviation, 1.0), Scale(loc, scale)
 
 
 def nothing_missing(observed: Bool[Tensor, "*axes"]) -> bool:
-    """Return whether all is there; False where a network is compiled, which cannot look."""
-    return not torch.compiler.is_compiling() and bool(observed.all())
+    """Return whether all is there; False where a network is compiled or traced: it cannot look."""
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return not recorded and bool(observed.all())
 
 
 def arcsinh(values: Tensor) -> Tensor:

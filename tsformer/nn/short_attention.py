@@ -94,8 +94,7 @@ class _ShortAttention(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, heads, weights, averages, weight, out_weight, kept = ctx.saved_tensors
         query, key, value = heads
-        if ctx.affine is not None:
-            gradient = gradient * ctx.affine.scale
+        assert ctx.affine is None
         to_gathered = _as_rows(gradient if kept is None else gradient * kept)
         to_out_weight = (to_gathered.T @ averages.T).mul_(ctx.growth)
         to_out_bias = to_gathered.sum(dim=0).mul_(ctx.growth)

@@ -13,8 +13,8 @@ from torch.optim import AdamW
 class UncompiledAdamW(AdamW):
     """AdamW (Loshchilov & Hutter 2019) whose steps do not import torch's compiler.
 
-    That of torch does so only to tell the compiler what not to compile. Where steps themselves are
-    to be compiled, use that one.
+    `torch.optim.AdamW` imports it only to say what is not to be compiled. Use that one where steps
+    themselves are compiled or, with `differentiable`, have a gradient.
     """
 
     add_param_group = inspect.unwrap(AdamW.add_param_group)
