@@ -121,7 +121,10 @@ def test_when_ids_are_of_any_type_then_panel_has_them_as_python_does(
     ids: list[Any], dtype: str
 ) -> None:
     column = pd.Series([ids[name == "b"] for name in IDS], dtype="object").astype(dtype)
-    assert_is_long(read(LONG.assign(unique_id=column)), ids)
+    frame = LONG.assign(unique_id=column)
+    assert_is_long(read(frame), ids)
+    one_after_the_other = LONG["unique_id"].argsort(kind="stable")
+    assert_is_long(read(frame.iloc[one_after_the_other]), ids)
 
 
 @pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["b", "a"]), pl.String])

@@ -102,6 +102,16 @@ def test_when_id_is_missing_then_error_names_row(backend: Any) -> None:
         read(backend(LONG.assign(unique_id=["a", "a", None, "b", "b"])))
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+def test_when_id_is_missing_among_series_one_after_the_other_then_error_names_row(
+    missing: Any,
+) -> None:
+    ids = pd.Series(["a"] * 4 + [missing] + ["b"] * 4, dtype=object)
+    frame = pd.DataFrame({"unique_id": ids, "ds": range(9), "y": 1.0})
+    with pytest.raises(ValueError, match="column 'unique_id' has no id in row 4"):
+        read(frame)
+
+
 @BOTH
 @pytest.mark.parametrize(
     ("schema", "message"),

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 MICROSECONDS = "datetime64[us]"
-_DAY, _MINUTE = 86_400_000_000, 60_000_000  # microseconds
+DAY, _MINUTE = 86_400_000_000, 60_000_000  # microseconds
 
 Unit = Literal["integer", "fixed", "business", "month"]
 DayRule = Literal["same", "end", "business start", "business end"]
@@ -71,7 +71,7 @@ class Frequency:
             return 30 if self.step < 5 else 8
         if self.step < _MINUTE:
             return 60
-        return 48 if self.step < _DAY else 30 if self.step < 7 * _DAY else 8
+        return 48 if self.step < DAY else 30 if self.step < 7 * DAY else 8
 
     def index(self, start: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return each time's step number from its series' start, and True where it is on a step.
@@ -88,7 +88,7 @@ class Frequency:
             units = _months(times) - _months(start)
             exact = self._month_times(start, units) == times
         else:
-            units = (times - start).astype(np.int64)
+            units = times.view(np.int64) - start.view(np.int64)
             exact = np.ones(len(units), dtype=bool)
         steps = units // self.step
         return steps, exact & (steps * self.step == units)
@@ -105,9 +105,26 @@ class Frequency:
         if self.unit == "business":
             day = start.astype("datetime64[D]")
             return (np.busday_offset(day, units) + (start - day)).astype(MICROSECONDS)
-        if self.unit == "fixed":
-            return start + units.astype("timedelta64[us]")
-        return start + units
+        return start + self._spans(units)
+
+    def runs(self, start: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:
+        """Return the times of `count` steps of each series from one on, `[n, count]`.
+
+        What `times` does, without the step number of each.
+
+        Args:
+            start: `[n]`, the first time of each series.
+            first: `[n]`, step numbers.
+            count: of steps.
+        """
+        steps = np.arange(count)
+        if self.unit in ("month", "business"):
+            return self.times(start[:, None], first[:, None] + steps)
+        return self.times(start, first)[:, None] + self._spans(steps * self.step)
+
+    def _spans(self, units: np.ndarray) -> np.ndarray:
+        """Return what so many units, all of one length, add to a time."""
+        return units.view("timedelta64[us]") if self.unit == "fixed" else units
 
     def _month_times(self, start: np.ndarray, months: np.ndarray) -> np.ndarray:
         """Return the times `months` calendar months after `start`."""
@@ -150,7 +167,7 @@ def parse_frequency(alias: str | pd.DateOffset) -> Frequency:
     name, step = offset.name, offset.n
     offsets = pd.tseries.offsets
     if isinstance(offset, offsets.Week):
-        return Frequency(unit="fixed", step=7 * _DAY * step, alias=offset.freqstr)
+        return Frequency(unit="fixed", step=7 * DAY * step, alias=offset.freqstr)
     if isinstance(offset, offsets.Tick):
         microseconds, rest = divmod(offset.nanos, 1000)
         if rest:
@@ -208,13 +225,13 @@ def _months(times: np.ndarray) -> np.ndarray:
 
 def _fixed_season(step: int) -> int:
     """Return the season of a fixed step in microseconds."""
-    if step % (7 * _DAY) == 0:
-        return 52 if step == 7 * _DAY else 1
-    if step == _DAY:
+    if step % (7 * DAY) == 0:
+        return 52 if step == 7 * DAY else 1
+    if step == DAY:
         return 7
-    if step >= _DAY:
+    if step >= DAY:
         return 1
-    span = _DAY if step >= _MINUTE else 60 * _MINUTE  # below a minute, the hour
+    span = DAY if step >= _MINUTE else 60 * _MINUTE  # below a minute, the hour
     return span // step if span % step == 0 else 1
 
 
@@ -223,9 +240,9 @@ def fixed_alias(step: int, anchor: np.datetime64 | None = None) -> str:
 
     Whole weeks are named by the weekday of `anchor`, and in days where there is none.
     """
-    if anchor is not None and step % (7 * _DAY) == 0:
-        weeks = "" if step == 7 * _DAY else str(step // (7 * _DAY))
+    if anchor is not None and step % (7 * DAY) == 0:
+        weeks = "" if step == 7 * DAY else str(step // (7 * DAY))
         return f"{weeks}W-{pd.Timestamp(anchor).day_name()[:3].upper()}"
-    sizes = {"D": _DAY, "h": 3_600_000_000, "min": _MINUTE, "s": 1_000_000, "ms": 1000, "us": 1}
+    sizes = {"D": DAY, "h": 3_600_000_000, "min": _MINUTE, "s": 1_000_000, "ms": 1000, "us": 1}
     unit, size = next((unit, size) for unit, size in sizes.items() if step % size == 0)
     return unit if step == size else f"{step // size}{unit}"

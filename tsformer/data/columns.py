@@ -93,9 +93,17 @@ def read_times(column: Any, name: str, where: Where) -> Times:
         values = _parse(values, name, where)
     zone = getattr(values.dtype, "tz", None)
     if zone is None:
-        return Times(values=values.to_numpy().astype(MICROSECONDS))
+        return Times(values=_in_microseconds(values))
     utc = values.dt.tz_convert("UTC").dt.tz_localize(None)
-    return Times(values=utc.to_numpy().astype(MICROSECONDS), zone=str(zone))
+    return Times(values=_in_microseconds(utc), zone=str(zone))
+
+
+def _in_microseconds(stamps: pd.Series) -> np.ndarray:
+    """Return times, none missing, in microseconds; rounded down, as NumPy does, but faster."""
+    values: np.ndarray = stamps.to_numpy()
+    if values.dtype == "datetime64[ns]":
+        return (values.view(np.int64) // 1000).view(MICROSECONDS)
+    return values.astype(MICROSECONDS)
 
 
 def period_frequency(offset: Any) -> Frequency:

@@ -7,6 +7,7 @@ read by `wide.py` and `entries.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from tsformer.data.columns import read_numbers, read_times
 from tsformer.data.entries import read_entries
 from tsformer.data.grid import Rows, build_panel, encode_categories
 from tsformer.data.layout import Layout, column_type, time_column_type
-from tsformer.data.panel import Covariates, Panel
+from tsformer.data.panel import Covariates, Panel, runs_of
 from tsformer.data.wide import read_array, read_series, read_wide
 
 _ID_NAMES = ("unique_id", "item_id")
@@ -216,11 +217,22 @@ def _factorize(frame: nw.DataFrame, id_col: str | None) -> tuple[np.ndarray, np.
     """Return each row's series number and the ids in order of appearance."""
     if id_col is None:
         return np.zeros(len(frame), dtype=np.int64), np.array(["y"], dtype=object)
-    codes, ids = pd.factorize(_plain(frame[id_col]))
+    codes, ids = _factorize_runs(_plain(frame[id_col]))
     if (codes < 0).any():
         row = int((codes < 0).argmax())
         raise ValueError(f"column {id_col!r} has no id in row {row}; name the series or drop it")
     return codes, np.asarray(ids, dtype=None if ids.dtype.kind in "iuf" else object)
+
+
+def _factorize_runs(column: Any) -> tuple[np.ndarray, Any]:
+    """Return what pandas does, in half the time where series stand one after the other."""
+    if isinstance(column.dtype, np.dtype):
+        with suppress(TypeError, ValueError):  # pd.NA is neither like the row before nor unlike it
+            begins, lengths = runs_of(np.asarray(column))
+            if len(begins) <= len(column) // 2:
+                codes, ids = pd.factorize(column.take(begins))
+                return np.repeat(codes, lengths), ids
+    return pd.factorize(column)
 
 
 def _plain(column: nw.Series) -> Any:

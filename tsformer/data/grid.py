@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsformer.data.calendar import Frequency, parse_frequency
+from tsformer.data.calendar import DAY, Frequency, parse_frequency
 from tsformer.data.columns import Times
 from tsformer.data.infer_frequency import infer_frequency, settle_day
-from tsformer.data.panel import Covariates, Panel, sort_keys
+from tsformer.data.panel import Covariates, Panel, runs_of, sort_keys
 
 _HOUR = 3_600_000_000  # microseconds
-_DAY = 24 * _HOUR
 _MOST_STEPS_PER_ROW = 1000  # a grid emptier than this comes from a wrong freq or a wrong date
 
 
@@ -50,6 +49,7 @@ class _Sorted:
     series: np.ndarray
     times: np.ndarray
     starts: np.ndarray = field(repr=False)
+    runs: tuple[np.ndarray, np.ndarray] = field(repr=False)  # of rows, one for each series
 
 
 def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.ndarray, Times]:
@@ -69,8 +69,8 @@ def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.nda
         frequency = settle_day(frequency, table.times, table.starts)
     position, exact = frequency.index(table.starts, table.times)
     _refuse_off_grid(rows, table, exact, frequency)
-    begins = np.flatnonzero(np.r_[True, table.series[1:] != table.series[:-1]])
-    ends = np.r_[begins[1:], len(table.series)] - 1
+    begins, counts = table.runs
+    ends = begins + counts - 1
     lengths = position[ends] + 1
     _refuse_empty_grid(rows, table, lengths, ends, frequency)
     offsets = np.r_[0, np.cumsum(lengths)]
@@ -151,23 +151,23 @@ def _regular_clock(
 
 def _is_days(step: int) -> bool:
     """Return whether microseconds are whole days, give or take the hour of a changed clock."""
-    return step >= _DAY - _HOUR and (step + _HOUR) % _DAY <= 2 * _HOUR
+    return step >= DAY - _HOUR and (step + _HOUR) % DAY <= 2 * _HOUR
 
 
 def _sort(series: np.ndarray, times: np.ndarray) -> _Sorted:
-    same = series[1:] == series[:-1]
-    if ((series[1:] > series[:-1]) | (same & (times[1:] >= times[:-1]))).all():
+    same, moments = series[1:] == series[:-1], times.view(np.int64)
+    if ((series[1:] > series[:-1]) | (same & (moments[1:] >= moments[:-1]))).all():
         order = np.arange(len(series))  # as most tables come
     else:
-        order = np.lexsort((times, series))
+        order = np.lexsort((moments, series))
         series, times = series[order], times[order]
-    begins = np.flatnonzero(np.r_[True, series[1:] != series[:-1]])
-    counts = np.diff(np.r_[begins, len(series)])
-    return _Sorted(order, series, times, np.repeat(times[begins], counts))
+    begins, counts = runs_of(series)
+    return _Sorted(order, series, times, np.repeat(times[begins], counts), (begins, counts))
 
 
 def _refuse_duplicates(rows: Rows, table: _Sorted) -> None:
-    same = (table.series[1:] == table.series[:-1]) & (table.times[1:] == table.times[:-1])
+    moments = table.times.view(np.int64)
+    same = (moments[1:] == moments[:-1]) & (table.series[1:] == table.series[:-1])
     if same.any():
         place = int(same.argmax())
         first, second = sorted(table.order[place : place + 2])

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tsformer.data.calendar import DayRule, Frequency, fixed_alias
+from tsformer.data.calendar import DAY, DayRule, Frequency, fixed_alias
+from tsformer.data.panel import runs_of
 
-_DAY = np.timedelta64(1, "D")
 _RULES: tuple[DayRule, ...] = ("same", "business start", "business end")
 _MONTH_NAMES = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 
@@ -27,8 +27,8 @@ def infer_frequency(times: np.ndarray, series: np.ndarray) -> Frequency:
     Raises:
         ValueError: where there are dates, but no series has two of them.
     """
-    within = series[1:] == series[:-1]
-    steps = (times[1:] - times[:-1])[within & (times[1:] != times[:-1])]
+    steps = np.diff(times.view(np.int64))
+    steps = steps[(steps != 0) & (series[1:] == series[:-1])]
     if len(steps) == 0 and times.dtype.kind == "i":
         return Frequency(unit="integer", step=1)
     if len(steps) == 0:
@@ -36,35 +36,30 @@ def infer_frequency(times: np.ndarray, series: np.ndarray) -> Frequency:
             "freq cannot be inferred: no series has more than one time stamp; pass freq="
         )
     if times.dtype.kind == "i":
-        return Frequency(unit="integer", step=int(_typical_step(steps)))
-    starts = _first_times(times, series)
-    if steps.min() >= 28 * _DAY and (monthly := _monthly(times, starts)):
+        return Frequency(unit="integer", step=_typical_step(steps))
+    if steps.min() >= 28 * DAY and (monthly := _monthly(times, _first_times(times, series))):
         return monthly
     step = _typical_step(steps)
-    if step == _DAY and (business := _business(times, starts, steps)):
+    if step == DAY and (business := _business(times, _first_times(times, series), steps)):
         return business
-    microseconds = int(step.astype("timedelta64[us]").astype(np.int64))
-    return Frequency(unit="fixed", step=microseconds, alias=fixed_alias(microseconds, times[0]))
+    return Frequency(unit="fixed", step=step, alias=fixed_alias(step, times[0]))
 
 
-def _typical_step(steps: np.ndarray) -> np.generic:
+def _typical_step(steps: np.ndarray) -> int:
     """Return the most frequent step, or the smallest where only that one divides all others."""
     if (steps == steps[0]).all():  # as in most tables; to count them would mean to sort them
-        return steps[0]
+        return int(steps[0])
     distinct, counts = np.unique(steps, return_counts=True)
-    typical = distinct[counts.argmax()]
-    whole = steps.astype(np.int64)
-    if (whole % int(typical.astype(np.int64))).any():
-        smallest = distinct[0]
-        if not (whole % int(smallest.astype(np.int64))).any():
-            return smallest
+    typical, smallest = int(distinct[counts.argmax()]), int(distinct[0])
+    if (steps % typical).any() and not (steps % smallest).any():
+        return smallest
     return typical
 
 
 def _first_times(times: np.ndarray, series: np.ndarray) -> np.ndarray:
     """Return, for each element, the first time of its series."""
-    first = np.flatnonzero(np.r_[True, series[1:] != series[:-1]])
-    return np.repeat(times[first], np.diff(np.r_[first, len(times)]))
+    begins, lengths = runs_of(series)
+    return np.repeat(times[begins], lengths)
 
 
 def _monthly(times: np.ndarray, starts: np.ndarray) -> Frequency | None:
@@ -123,7 +118,7 @@ def _monthly_alias(step: int, rule: DayRule, times: np.ndarray) -> str:
 def _business(times: np.ndarray, starts: np.ndarray, steps: np.ndarray) -> Frequency | None:
     """Return the business-day frequency if weekends were crossed and never entered, else None."""
     candidate = Frequency(unit="business", step=1, alias="B")
-    weekends_crossed = (steps == 3 * _DAY).any()
+    weekends_crossed = (steps == 3 * DAY).any()
     if weekends_crossed and candidate.index(starts, times)[1].all():
         return candidate
     return None

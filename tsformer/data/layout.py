@@ -15,7 +15,8 @@ from tsformer.data.calendar import MICROSECONDS
 
 _SIMPLE_TYPES = ["Date", "String", "Categorical"]
 _SIMPLE_TYPES += [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
-_FIRST, _LAST = np.datetime64("1678-01-01"), np.datetime64("2262-01-01")  # counted in nanoseconds
+# between which times can be counted in nanoseconds, in microseconds
+_FIRST, _LAST = np.array(["1678-01-01", "2262-01-01"], dtype=MICROSECONDS).view(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,9 @@ class Layout:
     def _typed(self, name: str, values: np.ndarray, dtype: Any = None) -> nw.Series:
         given: Any = values
         if values.dtype.kind in "OUS":
-            given = values.astype(object) if self.backend.is_pandas() else values.tolist()
+            given = (
+                values.astype(object, copy=False) if self.backend.is_pandas() else values.tolist()
+            )
         return _cast(nw.new_series(name, given, backend=self.backend), dtype)
 
     def _time_series(self, name: str, times: np.ndarray) -> nw.Series:
@@ -111,12 +114,13 @@ class Layout:
 def _in_unit(times: np.ndarray, dtype: Any) -> np.ndarray:
     """Return times in the unit of a column type, nanoseconds, or else in microseconds.
 
-    NumPy's conversion, which looks for no overflow, takes a tenth of the time of pandas'.
+    As integers they take a seventh of the time that NumPy needs for times.
     """
-    within = len(times) > 0 and times.min() > _FIRST and times.max() < _LAST
+    units = times.view(np.int64)
+    within = len(times) > 0 and units.min() > _FIRST and units.max() < _LAST
     if within and isinstance(dtype, nw.Datetime) and dtype.time_unit == "ns":
-        return times.astype("datetime64[ns]")
-    return times.astype(MICROSECONDS)
+        return (units * 1000).view("datetime64[ns]")
+    return times
 
 
 def column_type(column: nw.Series) -> Any:

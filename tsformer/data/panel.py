@@ -101,18 +101,17 @@ class Panel:
     def means(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of each series' finite values, `[S]`, of `[T]`; NaN where none is."""
         finite = np.isfinite(values)
-        total = self._sums(np.where(finite, values, 0.0), np.float64)
-        count = self._sums(finite, np.int64)
+        whole = finite.all()
+        total = self._sums(values if whole else np.where(finite, values, 0.0), np.float64)
+        count = self.lengths if whole else self._sums(finite, np.int64)
         with np.errstate(invalid="ignore"):
             return total / count
 
     def changes(self, lag: int) -> np.ndarray:
         """Return values less those of `lag` steps earlier, `[C, T]`; NaN where there are none."""
-        values = self.values.astype(np.float64)
-        changes = np.full_like(values, np.nan)
-        changes[:, lag:] = values[:, lag:] - values[:, :-lag]
-        steps = np.arange(values.shape[1]) - np.repeat(self.offsets[:-1], self.lengths)
-        changes[:, steps < lag] = np.nan
+        values, changes = self.values, np.empty(self.values.shape)
+        np.subtract(values[:, lag:], values[:, :-lag], out=changes[:, lag:], dtype=np.float64)
+        changes[:, ragged_ranges(self.offsets[:-1], np.minimum(self.lengths, lag))] = np.nan
         return changes
 
     def series(self, number: int) -> np.ndarray:
@@ -125,8 +124,7 @@ class Panel:
 
     def future_times(self, horizon: int) -> np.ndarray:
         """Return the time stamps of the `horizon` steps after each series' end, `[S, H]`."""
-        positions = self.lengths[:, None] + np.arange(horizon)
-        return self.freq.times(self.starts[:, None], positions)
+        return self.freq.runs(self.starts, self.lengths, horizon)
 
     def slice(self, begin: np.ndarray | int, end: np.ndarray) -> Panel:
         """Return the steps `begin` to `end` (exclusive) of every series.
@@ -257,6 +255,12 @@ def _cut(values: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.ndar
         pieces = np.lib.stride_tricks.sliding_window_view(values, lengths[0], axis=1)[:, begins]
         return np.ascontiguousarray(pieces).reshape(len(values), len(begins) * int(lengths[0]))
     return np.ascontiguousarray(values[:, ragged_ranges(begins, lengths)])
+
+
+def runs_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where equal values that stand together, `[n]`, begin, and how many there are."""
+    begins = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    return begins, np.diff(np.r_[begins, len(values)])
 
 
 def ragged_ranges(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import clone
@@ -25,8 +24,31 @@ from tsformer.types import Forecast
 if TYPE_CHECKING:
     from tsformer.forecasters.base import Forecaster
 
-Places = tuple[np.ndarray, np.ndarray]  # series, and how many steps of each are known
 _VALUES = 1 << 24  # of contexts and forecasts that are held at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Places:
+    """Where forecasts begin, window after window.
+
+    Attributes:
+        windows, series: `[P]`, numbers.
+        cutoffs: `[P]`, how many steps of the series are known.
+    """
+
+    windows: np.ndarray
+    series: np.ndarray
+    cutoffs: np.ndarray
+
+    @property
+    def first(self) -> _Places:
+        """Those of the first window that has any."""
+        return self[self.windows == self.windows[0]]
+
+    def __getitem__(self, part: slice | np.ndarray) -> _Places:
+        return _Places(
+            windows=self.windows[part], series=self.series[part], cutoffs=self.cutoffs[part]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +79,18 @@ class Backtest:
         """
         levels = quantile_levels(forecaster.quantiles)
         every = int(self.refit) if self.refit else self.n_windows
-        windows = []
+        windows: list[tuple[_Places, Forecast]] = []
         for first in range(0, self.n_windows, every):
             places = self._places(panel, forecaster.horizon, range(self.n_windows)[first:][:every])
-            if not places:
+            if not len(places.series):
                 continue
             if self.refit is None:
                 fitted = forecaster
                 _refuse_seen(fitted.panel_, panel, places)
             else:
-                fitted = clone(forecaster)
-                numbers, cutoffs = places[0]
-                fitted.fit_panel(panel.select(numbers).cut(cutoffs, forecaster.horizon))
+                fitted, start = clone(forecaster), places.first
+                known = panel.select(start.series).cut(start.cutoffs, forecaster.horizon)
+                fitted.fit_panel(known)
             windows += _forecasts(fitted, panel, places, levels)
         if not windows:
             raise ValueError(
@@ -77,19 +99,16 @@ class Backtest:
         self._warn_left_out(panel, windows)
         return _rows(panel, layout, windows, forecaster.horizon)
 
-    def _places(self, panel: Panel, horizon: int, windows: Iterable[int]) -> list[Places]:
-        """Return the series that have a value before their cut-off, for each window with any."""
-        first_known, lengths = panel.first_known, panel.lengths
-        places = []
-        for window in windows:
-            cutoffs = lengths - horizon - (self.n_windows - 1 - window) * self.step_size
-            usable = np.flatnonzero(cutoffs > first_known)
-            if len(usable):
-                places.append((usable, cutoffs[usable]))
-        return places
+    def _places(self, panel: Panel, horizon: int, windows: range) -> _Places:
+        """Return where series have a value before their cut-off, in these windows."""
+        later = (self.n_windows - 1 - np.asarray(windows)) * self.step_size
+        cutoffs = panel.lengths - horizon - later[:, None]
+        numbers, series = np.nonzero(cutoffs > panel.first_known)
+        return _Places(windows=numbers, series=series, cutoffs=cutoffs[numbers, series])
 
-    def _warn_left_out(self, panel: Panel, windows: list[Any]) -> None:
-        counts = np.bincount(np.concatenate([w[0] for w in windows]), minlength=len(panel))
+    def _warn_left_out(self, panel: Panel, windows: list[tuple[_Places, Forecast]]) -> None:
+        series = np.concatenate([places.series for places, _ in windows])
+        counts = np.bincount(series, minlength=len(panel))
         short = panel.ids[counts < self.n_windows].tolist()
         if short:
             warnings.warn(
@@ -99,11 +118,10 @@ class Backtest:
             )
 
 
-def _refuse_seen(fitted: Panel, panel: Panel, places: list[Places]) -> None:
+def _refuse_seen(fitted: Panel, panel: Panel, places: _Places) -> None:
     """Raise a ValueError where a forecaster was fitted to what comes after a cut-off."""
-    numbers, cutoffs = (np.concatenate(part) for part in zip(*places, strict=True))
-    numbers, earliest = np.unique(numbers, return_index=True)  # windows come in order of time
-    panel, cutoffs = panel.select(numbers), cutoffs[earliest]
+    numbers, earliest = np.unique(places.series, return_index=True)  # in order of time
+    panel, cutoffs = panel.select(numbers), places.cutoffs[earliest]
     last_seen = dict(
         zip(fitted.ids.tolist(), fitted.freq.times(fitted.starts, fitted.lengths - 1), strict=True)
     )
@@ -118,19 +136,17 @@ def _refuse_seen(fitted: Panel, panel: Panel, places: list[Places]) -> None:
 
 
 def _forecasts(
-    fitted: Forecaster, panel: Panel, places: list[Places], levels: tuple[float, ...]
-) -> list[tuple[np.ndarray, np.ndarray, Forecast]]:
-    """Return series, cut-offs and forecasts, of as many windows at once as memory has room for."""
-    numbers, cutoffs = (np.concatenate(part) for part in zip(*places, strict=True))
-    reach = min(fitted._reach, int(cutoffs.max()))
+    fitted: Forecaster, panel: Panel, places: _Places, levels: tuple[float, ...]
+) -> list[tuple[_Places, Forecast]]:
+    """Return places and forecasts from there, of as many at once as memory has room for."""
+    reach = min(fitted._reach, int(places.cutoffs.max()))
     values = panel.n_variates * (reach + fitted.horizon * (1 + len(levels)))
     size = max(1, _VALUES // values)
     parts = []
-    for first in range(0, len(numbers), size):
-        part = slice(first, first + size)
-        history = panel.excerpts(numbers[part], cutoffs[part], reach, fitted.horizon)
-        forecast = forecast_all(fitted, history, fitted.horizon, levels)
-        parts.append((numbers[part], cutoffs[part], forecast))
+    for begin in range(0, len(places.series), size):
+        part = places[begin : begin + size]
+        history = panel.excerpts(part.series, part.cutoffs, reach, fitted.horizon)
+        parts.append((part, forecast_all(fitted, history, fitted.horizon, levels)))
     return parts
 
 
@@ -139,32 +155,35 @@ def _joined(arrays: list[np.ndarray]) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def _rows(panel: Panel, layout: Layout, windows: list[Any], horizon: int) -> Rows:
+def _rows(
+    panel: Panel, layout: Layout, windows: list[tuple[_Places, Forecast]], horizon: int
+) -> Rows:
     """Return the windows as rows, ordered as the caller's series are, then by cut-off."""
-    series = np.concatenate([w[0] for w in windows])
-    cutoffs = np.concatenate([w[1] for w in windows])
+    places, forecasts = zip(*windows, strict=True)
+    series = np.concatenate([part.series for part in places])
+    cutoffs = np.concatenate([part.cutoffs for part in places])
     rank = np.empty(len(panel), dtype=np.int64)
     rank[layout.order] = np.arange(len(panel))
     order = np.lexsort((cutoffs, rank[series]))
     series, cutoffs = series[order], cutoffs[order]
     starts = panel.starts[series]
-    steps = cutoffs[:, None] + np.arange(horizon)
-    truth = panel.values[:, panel.offsets[:-1][series][:, None] + steps].transpose(1, 0, 2)
+    runs = np.lib.stride_tricks.sliding_window_view(panel.values, horizon, axis=1)
+    truth = runs[:, panel.offsets[:-1][series] + cutoffs].transpose(1, 0, 2)
     n_variates = panel.n_variates
     columns = {"cutoff": np.repeat(panel.freq.times(starts, cutoffs - 1), n_variates * horizon)}
     columns |= variate_column(layout, len(series) * n_variates, horizon)
     columns[layout.target_col] = truth.astype(np.float64).reshape(-1)
-    names = [f"{level:g}" for level in windows[0][2].levels]
+    names = [f"{level:g}" for level in forecasts[0].levels]
     keys = [layout.id_col, layout.time_col, layout.target_col]
     refuse_shared_names(keys, ["cutoff", "mean", *names])
     rows = variate_rows(order, n_variates)
-    means = _joined([w[2].mean for w in windows])[rows]
+    means = _joined([part.mean for part in forecasts])[rows]
     columns["mean"] = means.astype(np.float64, copy=False).reshape(-1)
-    quantiles = _joined([w[2].quantiles for w in windows])
+    quantiles = _joined([part.quantiles for part in forecasts])
     for number, name in enumerate(names):
         level = quantiles[:, :, number][rows]
         columns[name] = level.astype(np.float64, copy=False).reshape(-1)
-    times = panel.freq.times(starts[:, None], steps)
+    times = panel.freq.runs(starts, cutoffs, horizon)
     if n_variates > 1:
         times = np.repeat(times[:, None], n_variates, axis=1)
     return np.repeat(panel.ids[series], n_variates * horizon), times.reshape(-1), columns

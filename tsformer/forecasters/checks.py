@@ -162,8 +162,8 @@ def series_deviations(panel: Panel) -> np.ndarray:
     A series that has none gets 1.
     """
     rows = panel.univariate()
-    values = rows.values[0].astype(np.float64)
+    values = rows.values[0]
     distance = values - np.repeat(rows.means(values), rows.lengths)
-    deviation = np.sqrt(rows.means(distance**2))
+    deviation = np.sqrt(rows.means(np.square(distance, out=distance)))
     deviation = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
     return deviation.reshape(len(panel), panel.n_variates)
