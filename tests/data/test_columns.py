@@ -131,6 +131,12 @@ def test_when_column_holds_times_then_days_in_microseconds(column: Any) -> None:
     assert read[0].astype("datetime64[M]") == np.datetime64("2024-01")
 
 
+def test_when_times_are_in_nanoseconds_then_rounded_down_also_before_1970() -> None:
+    given = np.array([-1, -1000, -1001, 0, 999, 10**18 + 1], dtype="datetime64[ns]")
+    times = read_times(pd.Series(given), "ds", str)
+    np.testing.assert_array_equal(times.values, given.astype("datetime64[us]"))
+
+
 @pytest.mark.parametrize(
     ("column", "first"),
     [
