@@ -32,14 +32,14 @@ def test_when_positions_given_then_times_are_those_of_pandas(alias: str, anchor:
 
 
 @pytest.mark.parametrize("alias", ALIASES)
-def test_when_steps_follow_each_other_then_runs_are_their_times(alias: str) -> None:
+def test_when_steps_follow_each_other_then_following_gives_their_times(alias: str) -> None:
     frequency = parse_frequency(alias)
     starts = dates(alias, ANCHORS[1], 3)
     first = np.array([0, 7, -2])
     expected = frequency.times(starts[:, None], first[:, None] + np.arange(5))
-    runs = frequency.runs(starts, first, 5)
-    np.testing.assert_array_equal(runs, expected)
-    assert runs.dtype == expected.dtype
+    found = frequency.following(starts, first, 5)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype
 
 
 @pytest.mark.parametrize("anchor", ANCHORS)
@@ -109,8 +109,8 @@ def test_when_day_in_mid_month_then_remembered_day_does_not_count() -> None:
 def test_when_time_is_integer_then_steps_are_counted() -> None:
     frequency = Frequency(unit="integer", step=5)
     np.testing.assert_array_equal(frequency.times(np.array(7), np.arange(3)), [7, 12, 17])
-    runs = frequency.runs(np.array([7, 1]), np.array([0, 2]), 2)
-    np.testing.assert_array_equal(runs, [[7, 12], [11, 16]])
+    found = frequency.following(np.array([7, 1]), np.array([0, 2]), 2)
+    np.testing.assert_array_equal(found, [[7, 12], [11, 16]])
     positions, exact = frequency.index(np.array([7, 7, 7]), np.array([7, 17, 18]))
     assert positions.tolist() == [0, 2, 2]
     assert exact.tolist() == [True, True, False]

@@ -10,6 +10,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from tsformer import SeasonalNaiveForecaster
+
 STEPS = 40
 TIMES = pd.date_range("2024-01-01", periods=STEPS, freq="h")
 FUTURE = pd.date_range(TIMES[-1], periods=5, freq="h")[1:]
@@ -214,3 +216,12 @@ def test_columns_called_as_those_of_the_answer_are_refused(
         forecaster.predict_samples()
     with pytest.raises(ValueError, match="a column '0.5' of its own"):
         make_forecaster(id_col="0.5").fit(LONG.rename(columns={"unique_id": "0.5"})).predict()
+
+
+@pytest.mark.parametrize("times", [range(5), pd.date_range("2024", periods=5, unit="us")])
+def test_when_there_is_one_sample_then_its_columns_can_be_written_to(times: Any) -> None:
+    frame = pd.DataFrame({"unique_id": "a", "ds": times, "y": np.arange(5.0)})
+    samples = SeasonalNaiveForecaster(horizon=2).fit(frame).predict_samples(n_samples=1)
+    for name in ("ds", "sample", "y"):
+        samples.loc[0, name] = samples.loc[1, name]
+        assert samples.loc[0, name] == samples.loc[1, name]

@@ -67,9 +67,9 @@ def test_blocks_hold_series_of_about_one_length() -> None:
     )
     panel, _ = read_panel(df, Schema())
     model = TSFormerForecaster().fit(df).model_
-    found = {tuple(s.tolist()): b.target.shape[-1] for s, b in blocks(model, panel, 16)}
+    found = {tuple(s.tolist()): b.context_length for s, b in blocks(model, panel, 16)}
     assert found == {(0, 1): 64, (2,): 128, (3,): 512, (4,): 2048}
-    shorter = {tuple(s.tolist()): b.target.shape[-1] for s, b in blocks(model, panel, 16, 100)}
+    shorter = {tuple(s.tolist()): b.context_length for s, b in blocks(model, panel, 16, 100)}
     assert shorter == {(0, 1): 64, (2, 3, 4): 100}
 
 

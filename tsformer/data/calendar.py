@@ -78,7 +78,7 @@ class Frequency:
 
         Args:
             start: `[n]`, the first time of the series each element belongs to.
-            times: `[n]`, not before `start`.
+            times: `[n]`, not before `start`; both `datetime64[us]`, or both `int64`.
         """
         if self.unit == "business":
             first, last = start.astype("datetime64[D]"), times.astype("datetime64[D]")
@@ -107,7 +107,7 @@ class Frequency:
             return (np.busday_offset(day, units) + (start - day)).astype(MICROSECONDS)
         return start + self._spans(units)
 
-    def runs(self, start: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:
+    def following(self, start: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:
         """Return the times of `count` steps of each series from one on, `[n, count]`.
 
         What `times` does, without the step number of each.
@@ -124,7 +124,9 @@ class Frequency:
 
     def _spans(self, units: np.ndarray) -> np.ndarray:
         """Return what so many units, all of one length, add to a time."""
-        return units.view("timedelta64[us]") if self.unit == "fixed" else units
+        if self.unit == "integer":
+            return units
+        return units.astype(np.int64, copy=False).view("timedelta64[us]")
 
     def _month_times(self, start: np.ndarray, months: np.ndarray) -> np.ndarray:
         """Return the times `months` calendar months after `start`."""

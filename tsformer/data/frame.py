@@ -226,13 +226,14 @@ def _factorize(frame: nw.DataFrame, id_col: str | None) -> tuple[np.ndarray, np.
 
 def _factorize_runs(column: Any) -> tuple[np.ndarray, Any]:
     """Return what pandas does, in half the time where series stand one after the other."""
+    begins = np.arange(len(column))
     if isinstance(column.dtype, np.dtype):
-        with suppress(TypeError, ValueError):  # pd.NA is neither like the row before nor unlike it
+        with suppress(TypeError, ValueError):  # pd.NA or arrays: pandas says what is wrong
             begins, lengths = runs_of(np.asarray(column))
-            if len(begins) <= len(column) // 2:
-                codes, ids = pd.factorize(column.take(begins))
-                return np.repeat(codes, lengths), ids
-    return pd.factorize(column)
+    if len(begins) > len(column) // 4:
+        return pd.factorize(column)
+    codes, ids = pd.factorize(column.take(begins))
+    return np.repeat(codes, lengths), ids
 
 
 def _plain(column: nw.Series) -> Any:

@@ -43,13 +43,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Rows sorted by series and time, with their step on the series' grid."""
+    """Rows sorted by series and time; `begins` and `counts` are `[S]`, for each series."""
 
     order: np.ndarray
     series: np.ndarray
     times: np.ndarray
     starts: np.ndarray = field(repr=False)
-    runs: tuple[np.ndarray, np.ndarray] = field(repr=False)  # of rows, one for each series
+    begins: np.ndarray = field(repr=False)
+    counts: np.ndarray = field(repr=False)
 
 
 def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.ndarray, Times]:
@@ -69,8 +70,7 @@ def build_panel(rows: Rows, freq: str | Frequency | None) -> tuple[Panel, np.nda
         frequency = settle_day(frequency, table.times, table.starts)
     position, exact = frequency.index(table.starts, table.times)
     _refuse_off_grid(rows, table, exact, frequency)
-    begins, counts = table.runs
-    ends = begins + counts - 1
+    begins, ends = table.begins, table.begins + table.counts - 1
     lengths = position[ends] + 1
     _refuse_empty_grid(rows, table, lengths, ends, frequency)
     offsets = np.r_[0, np.cumsum(lengths)]
@@ -162,7 +162,7 @@ def _sort(series: np.ndarray, times: np.ndarray) -> _Sorted:
         order = np.lexsort((moments, series))
         series, times = series[order], times[order]
     begins, counts = runs_of(series)
-    return _Sorted(order, series, times, np.repeat(times[begins], counts), (begins, counts))
+    return _Sorted(order, series, times, np.repeat(times[begins], counts), begins, counts)
 
 
 def _refuse_duplicates(rows: Rows, table: _Sorted) -> None:

@@ -15,7 +15,7 @@ from tsformer.data.calendar import MICROSECONDS
 
 _SIMPLE_TYPES = ["Date", "String", "Categorical"]
 _SIMPLE_TYPES += [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
-# between which times can be counted in nanoseconds, in microseconds
+# nanoseconds between these times fit into 64 bits; counted in microseconds
 _FIRST, _LAST = np.array(["1678-01-01", "2262-01-01"], dtype=MICROSECONDS).view(np.int64)
 
 
@@ -112,7 +112,7 @@ class Layout:
 
 
 def _in_unit(times: np.ndarray, dtype: Any) -> np.ndarray:
-    """Return times in the unit of a column type, nanoseconds, or else in microseconds.
+    """Return times, in microseconds, in the unit of a column type, if that is nanoseconds.
 
     As integers they take a seventh of the time that NumPy needs for times.
     """

@@ -124,7 +124,7 @@ class Panel:
 
     def future_times(self, horizon: int) -> np.ndarray:
         """Return the time stamps of the `horizon` steps after each series' end, `[S, H]`."""
-        return self.freq.runs(self.starts, self.lengths, horizon)
+        return self.freq.following(self.starts, self.lengths, horizon)
 
     def slice(self, begin: np.ndarray | int, end: np.ndarray) -> Panel:
         """Return the steps `begin` to `end` (exclusive) of every series.
@@ -258,7 +258,7 @@ def _cut(values: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.ndar
 
 
 def runs_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where equal values that stand together, `[n]`, begin, and how many there are."""
+    """Return where equal values that stand together begin, and how many, of `[n]`, n > 0."""
     begins = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
     return begins, np.diff(np.r_[begins, len(values)])
 

@@ -33,15 +33,15 @@ def sample_rows(panel: Panel, layout: Layout, paths: np.ndarray) -> Rows:
     rows = variate_rows(layout.order, panel.n_variates)
     series = rows // panel.n_variates
     n_samples, horizon = paths.shape[1:]
-    times = panel.future_times(horizon)[series][:, None]
-    numbers = np.broadcast_to(np.arange(n_samples)[:, None], paths.shape)
+    times = np.repeat(panel.future_times(horizon)[series], n_samples, axis=0)
+    numbers = np.tile(np.repeat(np.arange(n_samples), horizon), len(rows))
     columns = variate_column(layout, len(rows), n_samples * horizon)
     columns |= {
-        "sample": numbers.reshape(-1),
+        "sample": numbers,
         layout.target_col: paths[rows].astype(np.float64).reshape(-1),
     }
     ids = np.repeat(panel.ids[series], n_samples * horizon)
-    return ids, np.broadcast_to(times, paths.shape).reshape(-1), columns
+    return ids, times.reshape(-1), columns
 
 
 def variate_rows(series: np.ndarray, n_variates: int) -> np.ndarray:

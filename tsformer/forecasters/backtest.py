@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tsformer.forecasters.base import Forecaster
 
 _VALUES = 1 << 24  # of contexts and forecasts that are held at once
+_CUTOFFS = 1 << 20  # that are looked at together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class _Places:
     """Where forecasts begin, window after window.
 
     Attributes:
-        windows, series: `[P]`, numbers.
+        windows, series: `[P]`, their numbers.
         cutoffs: `[P]`, how many steps of the series are known.
     """
 
@@ -44,6 +45,9 @@ class _Places:
     def first(self) -> _Places:
         """Those of the first window that has any."""
         return self[self.windows == self.windows[0]]
+
+    def __len__(self) -> int:
+        return len(self.series)
 
     def __getitem__(self, part: slice | np.ndarray) -> _Places:
         return _Places(
@@ -82,7 +86,7 @@ class Backtest:
         windows: list[tuple[_Places, Forecast]] = []
         for first in range(0, self.n_windows, every):
             places = self._places(panel, forecaster.horizon, range(self.n_windows)[first:][:every])
-            if not len(places.series):
+            if not len(places):
                 continue
             if self.refit is None:
                 fitted = forecaster
@@ -101,10 +105,16 @@ class Backtest:
 
     def _places(self, panel: Panel, horizon: int, windows: range) -> _Places:
         """Return where series have a value before their cut-off, in these windows."""
-        later = (self.n_windows - 1 - np.asarray(windows)) * self.step_size
-        cutoffs = panel.lengths - horizon - later[:, None]
-        numbers, series = np.nonzero(cutoffs > panel.first_known)
-        return _Places(windows=numbers, series=series, cutoffs=cutoffs[numbers, series])
+        lengths, first_known = panel.lengths, panel.first_known
+        size = max(1, _CUTOFFS // max(1, len(panel)))
+        parts = []
+        for some in (windows[first : first + size] for first in range(0, len(windows), size)):
+            later = (self.n_windows - 1 - np.asarray(some)) * self.step_size
+            cutoffs = lengths - horizon - later[:, None]
+            rows, series = np.nonzero(cutoffs > first_known)
+            parts.append((rows + some[0], series, cutoffs[rows, series]))
+        numbers, series, cutoffs = map(np.concatenate, zip(*parts, strict=True))
+        return _Places(windows=numbers, series=series, cutoffs=cutoffs)
 
     def _warn_left_out(self, panel: Panel, windows: list[tuple[_Places, Forecast]]) -> None:
         series = np.concatenate([places.series for places, _ in windows])
@@ -143,7 +153,7 @@ def _forecasts(
     values = panel.n_variates * (reach + fitted.horizon * (1 + len(levels)))
     size = max(1, _VALUES // values)
     parts = []
-    for begin in range(0, len(places.series), size):
+    for begin in range(0, len(places), size):
         part = places[begin : begin + size]
         history = panel.excerpts(part.series, part.cutoffs, reach, fitted.horizon)
         parts.append((part, forecast_all(fitted, history, fitted.horizon, levels)))
@@ -167,8 +177,8 @@ def _rows(
     order = np.lexsort((cutoffs, rank[series]))
     series, cutoffs = series[order], cutoffs[order]
     starts = panel.starts[series]
-    runs = np.lib.stride_tricks.sliding_window_view(panel.values, horizon, axis=1)
-    truth = runs[:, panel.offsets[:-1][series] + cutoffs].transpose(1, 0, 2)
+    pieces = np.lib.stride_tricks.sliding_window_view(panel.values, horizon, axis=1)
+    truth = pieces[:, panel.offsets[:-1][series] + cutoffs].transpose(1, 0, 2)
     n_variates = panel.n_variates
     columns = {"cutoff": np.repeat(panel.freq.times(starts, cutoffs - 1), n_variates * horizon)}
     columns |= variate_column(layout, len(series) * n_variates, horizon)
@@ -183,7 +193,7 @@ def _rows(
     for number, name in enumerate(names):
         level = quantiles[:, :, number][rows]
         columns[name] = level.astype(np.float64, copy=False).reshape(-1)
-    times = panel.freq.runs(starts, cutoffs, horizon)
+    times = panel.freq.following(starts, cutoffs, horizon)
     if n_variates > 1:
         times = np.repeat(times[:, None], n_variates, axis=1)
     return np.repeat(panel.ids[series], n_variates * horizon), times.reshape(-1), columns

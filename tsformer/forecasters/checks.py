@@ -164,6 +164,7 @@ def series_deviations(panel: Panel) -> np.ndarray:
     rows = panel.univariate()
     values = rows.values[0]
     distance = values - np.repeat(rows.means(values), rows.lengths)
-    deviation = np.sqrt(rows.means(np.square(distance, out=distance)))
+    distance *= distance
+    deviation = np.sqrt(rows.means(distance))
     deviation = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
     return deviation.reshape(len(panel), panel.n_variates)

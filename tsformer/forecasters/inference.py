@@ -10,14 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsformer.cores import even_pieces, side_by_side
 from tsformer.data.encoding import CovariateEncoder
 from tsformer.data.panel import Panel
-from tsformer.data.windows import CovariateSource, EpochWindows, Windows, latest_windows
+from tsformer.data.windows import (
+    CovariateSource,
+    EpochWindows,
+    Windows,
+    WindowSource,
+    latest_windows,
+)
 from tsformer.forecasters.rolling import WindowOrigin, roll
 from tsformer.types import Batch, Forecast
 
 NO_COVARIATES = CovariateEncoder()
-_BLOCK = 1024  # series per pass through the network
+_VALUES, _SERIES = 1 << 20, 1 << 12  # that pass through the network at once, on all cores together
 _JUDGED = 512  # held out windows per pass: of each, many quantiles are looked at
 _PASSES = 4  # over held out windows, at most
 _TAIL = (0.001, 0.003, 0.01, 0.03)
@@ -36,11 +43,16 @@ def forecast_panel(
     Beyond the trained horizon the network is asked again, from contexts continued by quantiles
     of its own forecast (see `roll`).
     """
-    with torch.inference_mode():
-        parts = [
-            roll(WindowOrigin(model=model, batch=batch), horizon, levels)
-            for batch in _blocks(model, panel, horizon, encoder)
-        ]
+    source = _contexts(model, panel, horizon, encoder)
+    lengths = torch.from_numpy(panel.lengths)
+
+    @torch.inference_mode()
+    def forecast(series: Tensor) -> tuple[Tensor, Tensor]:
+        batch = source.gather(series, lengths[series])
+        return roll(WindowOrigin(model=model, batch=batch), horizon, levels)
+
+    size = even_pieces(len(panel), min(_SERIES, max(1, _VALUES // model.context_length)))
+    parts = side_by_side(forecast, torch.arange(len(panel)).split(size))
     mean, quantiles = (torch.cat(part).flatten(0, 1) for part in zip(*parts, strict=True))
     return as_forecast(mean, quantiles, levels)
 
@@ -54,16 +66,13 @@ def as_forecast(mean: Tensor, quantiles: Tensor, levels: tuple[float, ...]) -> F
     )
 
 
-def _blocks(model: Any, panel: Panel, horizon: int, encoder: CovariateEncoder) -> Iterator[Batch]:
+def _contexts(model: Any, panel: Panel, horizon: int, encoder: CovariateEncoder) -> WindowSource:
     source = latest_windows(panel, model.context_length)
-    if encoder.size:
-        whole = -(-horizon // model.horizon) * model.horizon
-        source = replace(
-            source, covariates=CovariateSource.of(panel, encoder.encode(panel, whole), whole)
-        )
-    lengths = torch.from_numpy(panel.lengths)
-    for series in torch.arange(len(panel)).split(_BLOCK):
-        yield source.gather(series, lengths[series])
+    if not encoder.size:
+        return source
+    whole = -(-horizon // model.horizon) * model.horizon
+    covariates = CovariateSource.of(panel, encoder.encode(panel, whole), whole)
+    return replace(source, covariates=covariates)
 
 
 def sample_paths(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from tsformer.cores import side_by_side
 from tsformer.data.encoding import CovariateEncoder
 from tsformer.data.grid import as_python
 from tsformer.data.panel import Panel
@@ -143,9 +144,9 @@ class TrainedForecaster(Forecaster):
             report.training = self._train(model, training, validation)
         self.model_ = model
         judged = list(held_out_batches(validation if len(validation) else training))
+        model.eval()
+        runs = side_by_side(torch.inference_mode()(model.run), judged)
         with torch.inference_mode():
-            model.eval()
-            runs = [model.run(batch) for batch in judged]
             if judged:
                 model.calibrate(judged, held_out=len(validation) > 0, runs=runs)
             quantiles = (model.read_head(*run, DENSE).quantiles for run in runs)

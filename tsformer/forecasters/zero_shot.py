@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsformer.cores import side_by_side
 from tsformer.data.panel import Panel
-from tsformer.data.windows import latest_windows
+from tsformer.data.windows import WindowSource, latest_windows
 from tsformer.forecasters.inference import as_forecast
 from tsformer.forecasters.rolling import WindowOrigin, roll
 from tsformer.hardware import Precision, half_precision
 from tsformer.models.zero_shot import AskedTSFormer, TSFormer
-from tsformer.types import Batch, Forecast
+from tsformer.types import Forecast
 
 LONGEST_HORIZON = 1024  # steps that are forecast at once; more are rolled
 _SHORTEST = 64  # steps of a block of short series
@@ -47,30 +48,38 @@ def forecast_unseen(
     halves = half_precision(precision, model.config.d_model)
     mean = torch.empty(len(panel), panel.n_variates, horizon)
     quantiles = torch.empty(*mean.shape, len(levels))
-    at_once = min(horizon, LONGEST_HORIZON)
-    with torch.inference_mode():
-        for series, batch in blocks(model, panel, at_once, longest, roomy=horizon > at_once):
-            asked = AskedTSFormer(
-                model,
-                context_length=batch.target.shape[-1],
-                horizon=at_once,
-                season_length=season_length,
-                halves=halves,
-            )
-            origin = WindowOrigin(model=asked, batch=batch)
-            mean[series], quantiles[series] = roll(origin, horizon, levels)
+    lengths, at_once = torch.from_numpy(panel.lengths), min(horizon, LONGEST_HORIZON)
+
+    @torch.inference_mode()
+    def forecast(block: tuple[Tensor, WindowSource]) -> None:
+        series, source = block
+        asked = AskedTSFormer(
+            model,
+            context_length=source.context_length,
+            horizon=at_once,
+            season_length=season_length,
+            halves=halves,
+        )
+        origin = WindowOrigin(model=asked, batch=source.gather(series, lengths[series]))
+        mean[series], quantiles[series] = roll(origin, horizon, levels)
+
+    side_by_side(forecast, blocks(model, panel, at_once, longest, roomy=horizon > at_once))
     return as_forecast(mean.flatten(0, 1), quantiles.flatten(0, 1), levels)
 
 
 def embed_unseen(model: TSFormer, panel: Panel, season_length: int = 1) -> np.ndarray:
     """Return a vector for each series and variate, `[S * C, D]`."""
     vectors = torch.empty(len(panel), panel.n_variates, model.config.d_model)
-    with torch.inference_mode():
-        for series, batch in blocks(model, panel, model.config.patch_length):
-            rows = model.embed(
-                batch.target.flatten(0, 1), batch.observed.flatten(0, 1), season_length
-            )
-            vectors[series] = rows.unflatten(0, (len(series), -1))
+    lengths = torch.from_numpy(panel.lengths)
+
+    @torch.inference_mode()
+    def embed(block: tuple[Tensor, WindowSource]) -> None:
+        series, source = block
+        batch = source.gather(series, lengths[series])
+        rows = model.embed(batch.target.flatten(0, 1), batch.observed.flatten(0, 1), season_length)
+        vectors[series] = rows.unflatten(0, (len(series), -1))
+
+    side_by_side(embed, blocks(model, panel, model.config.patch_length))
     return vectors.flatten(0, 1).numpy()
 
 
@@ -81,8 +90,8 @@ def blocks(
     longest: int | None = None,
     *,
     roomy: bool = False,
-) -> Iterator[tuple[Tensor, Batch]]:
-    """Yield numbers of series with their contexts, of a length that fits the longest of them.
+) -> Iterator[tuple[Tensor, WindowSource]]:
+    """Yield numbers of series and where their contexts are, as long as the longest of them needs.
 
     With `roomy`, all have the greatest length, so that forecasts can be appended to them.
     """
@@ -97,4 +106,4 @@ def blocks(
         source = latest_windows(panel, int(context_length))
         some = torch.from_numpy(np.flatnonzero(wanted == context_length))
         for series in some.split(at_once):
-            yield series, source.gather(series, torch.from_numpy(panel.lengths)[series])
+            yield series, source
