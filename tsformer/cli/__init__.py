@@ -20,6 +20,7 @@ from tsformer.cli.complaints import in_words_of_options
 from tsformer.cli.datasets import Datasets
 from tsformer.cli.evaluate import Evaluate
 from tsformer.cli.fit import Fit
+from tsformer.cli.interrupts import interrupts_come_through
 from tsformer.cli.parser import read_arguments, summary, usage
 from tsformer.cli.plot import Plot
 from tsformer.cli.predict import Predict
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended: int | SystemExit = 0
     try:
         try:
-            ended = _run(given)
+            with interrupts_come_through():
+                ended = _run(given)
         except SystemExit as stopped:  # after help
             ended = stopped
         sys.stdout.flush()
