@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from tsformer import PatchTSTForecaster
-from tsformer.cores import even_pieces, side_by_side
+from tsformer.cores import (
+    chance,
+    even_pieces,
+    gather,
+    in_pieces,
+    leads,
+    side_by_side,
+    together,
+)
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -71,3 +79,50 @@ def test_when_there_are_several_threads_then_forecasts_are_the_same(n_threads: i
     alone = forecaster.predict(series)
     for name in ("mean", "0.5"):
         np.testing.assert_allclose(together[name], alone[name], rtol=1e-4, atol=1e-4)
+
+
+def generators(count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(k) for k in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_when_pieces_are_of_one_whole_then_each_gathers_from_all(
+    count: int, n_threads: int
+) -> None:
+    def work(piece: int) -> tuple[torch.Tensor, bool, bool]:
+        parts = [gather(torch.tensor([piece, turn])) for turn in range(20)]
+        return torch.stack(parts), leads(), in_pieces()
+
+    results = together(work, range(count), generators(count))
+    expected = torch.tensor([[[piece, turn] for piece in range(count)] for turn in range(20)])
+    assert all(torch.equal(parts, expected) for parts, _, _ in results)
+    assert [leading for _, leading, _ in results] == [True] + [False] * (count - 1)
+    assert all(inside for _, _, inside in results)
+    assert torch.get_num_threads() == n_threads
+
+
+def test_when_pieces_are_of_one_whole_then_each_has_its_own_chance() -> None:
+    def draw(piece: int) -> float:
+        return float(torch.rand((), generator=chance()))
+
+    expected = [float(torch.rand((), generator=generator)) for generator in generators(3)]
+    assert together(draw, range(3), generators(3)) == expected
+
+
+def test_when_alone_then_there_is_nothing_to_gather_and_torchs_own_chance() -> None:
+    assert torch.equal(gather(torch.tensor([1, 2])), torch.tensor([[1, 2]]))
+    assert leads()
+    assert not in_pieces()
+    assert chance() is None
+
+
+def test_when_a_piece_of_one_whole_fails_then_the_others_do_not_wait_for_it(n_threads: int) -> None:
+    def work(piece: int) -> torch.Tensor:
+        if piece == 1:
+            raise ValueError("series 3")
+        return gather(torch.tensor(piece))
+
+    with pytest.raises(ValueError, match="series 3"):
+        together(work, range(3), generators(3))
+    assert torch.get_num_threads() == n_threads
+    assert not in_pieces()

@@ -11,7 +11,7 @@ import pytest
 from tsformer import memory
 from tsformer.memory import freed_memory_kept, keep_freed_memory
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # in glibc's malloc.h
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # in glibc's malloc.h
 
 
 class Library:
@@ -39,7 +39,7 @@ def test_more_is_kept_in_training_than_before_and_after(
     monkeypatch.setattr(memory.sys, "platform", "linux")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
     assert keep_freed_memory()
-    usual = {MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}
+    usual = {MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26, ARENA_MAX: 1}
     assert library.settings == usual
 
     def fail() -> None:
@@ -62,7 +62,8 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize("system", ["win32", "darwin"])
@@ -78,6 +79,15 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
     assert not keep_freed_memory()
     assert not library.settings
+
+
+def test_what_the_user_has_set_of_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = LibraryOfGNU()
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert keep_freed_memory()
+    assert library.settings == {MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}
 
 
 def test_that_of_this_machine_takes_the_settings_if_it_is_of_gnu() -> None:

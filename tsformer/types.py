@@ -70,6 +70,16 @@ class Batch:
                 moved[field.name] = tensor.to(device, non_blocking=non_blocking)
         return Batch(**moved)
 
+    def split(self, count: int) -> list[Batch]:
+        """Return the windows in so many parts, as even as can be."""
+        parts: list[dict[str, Tensor]] = [{} for _ in range(count)]
+        for field in fields(self):
+            tensor = getattr(self, field.name)
+            if tensor is not None:
+                for part, piece in zip(parts, tensor.tensor_split(count), strict=True):
+                    part[field.name] = piece
+        return [Batch(**part) for part in parts]
+
     def __len__(self) -> int:
         return self.target.shape[0]
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tsformer import hardware
 from tsformer.data.frame import Schema, read_panel
 from tsformer.data.windows import RandomWindows, Windows, WindowSource, training_range
 from tsformer.hardware import (
@@ -137,11 +139,26 @@ def make_windows() -> Windows:
     )
 
 
+@pytest.fixture
+def n_cores() -> Iterator[Callable[[int], None]]:
+    """Return what sets the number of torch's threads; afterwards it is as before."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
 @pytest.mark.parametrize(("stride", "few"), [(4, False), (8, True)])
 def test_losses_along_training_are_those_of_a_plain_reference(
-    stride: int, few: bool, monkeypatch: pytest.MonkeyPatch
+    stride: int,
+    few: bool,
+    pieces: int,
+    n_cores: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch.manual_seed(0)
+    n_cores(pieces)
+    monkeypatch.setattr(hardware, "_APART", 1)
     config = dataclasses.replace(CONFIG, stride=stride)
     model, windows = patchtst(config), make_windows()
     nn.init.normal_(model.network.flatten_head.weight, std=0.02)  # type: ignore[union-attr,arg-type]
@@ -151,8 +168,11 @@ def test_losses_along_training_are_those_of_a_plain_reference(
     assert feed_forward_gains_from_blocks(tokens)
     expected, losses = plain_losses(model, windows, stride), []
 
+    step = training_module.TrainingModule.training_step
+
     def recorded(self: Any, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.model.loss(batch)
+        assert len(self.pieces or [batch]) == pieces
+        loss = step(self, batch, batch_idx)
         losses.append(float(loss.detach()))
         return loss
 

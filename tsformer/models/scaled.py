@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tsformer.cores import gather
 from tsformer.nn.heads import AnyHead, DistributionHead, PointHead
 from tsformer.nn.scaling import Scale, instance_norm
 from tsformer.types import Batch, Prediction
@@ -41,6 +42,11 @@ class ScaledModel(nn.Module):
         self.context_length = context_length
         self.horizon = horizon
 
+    @property
+    def tokens_per_variate(self) -> int:
+        """Tokens of a window that layers work on; 0 where batches do not come in pieces."""
+        return getattr(self.network, "n_tokens", 0)
+
     def forward(self, batch: Batch) -> Float[Tensor, "B C H K"]:
         """Return the head's parameters, in units of the scaled series."""
         return self.run(batch)[0]
@@ -52,6 +58,8 @@ class ScaledModel(nn.Module):
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean loss over the future values that are known.
+
+        Of a batch in pieces each gives what it adds to that mean.
 
         Errors count in units of the window's deviation or, where the batch has `series_scale`, in
         those of the whole series: then a calm window weighs less than a lively one.
@@ -67,7 +75,7 @@ class ScaledModel(nn.Module):
         losses = torch.where(counts, self.head.loss(output, target, scale), 0.0)
         if batch.series_scale is not None:
             losses = losses * (scale.scale / batch.series_scale) ** self.head.loss_power
-        return losses.sum() / counts.sum().clamp(min=1)
+        return losses.sum() / gather(counts.sum()).sum().clamp(min=1)
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""

@@ -28,9 +28,9 @@ from torch.autograd.function import once_differentiable
 from tsformer.nn.affine import Affine
 from tsformer.nn.dropout import growth, random_keep
 
-# Of a block with more than one sequence, at most:
-_WEIGHTS = 1 << 20  # of attention, 4 MB in 32 bits
-_FEATURES = 1 << 18  # of queries, keys and values, 1 MB
+# Of a block with more than one sequence, at most, for each core that works on it:
+_WEIGHTS = 1 << 19  # of attention, 2 MB in 32 bits
+_FEATURES = 1 << 17  # of queries, keys and values, 0.5 MB
 _NARROW = 32  # features of a token, up to which each sequence has its own product
 _HIGHEST = 2.0**64  # of a sum of weights, as they come; its reciprocal is the lowest
 
@@ -160,7 +160,8 @@ def _blocks(
     """Yield a block, what is known there as 1 and 0, `[b, 1, 1, N]`, and rows, `[b * N, D]`."""
     n_batch, n_tokens, d_model = tokens.shape
     weights, features = maps.n_heads * n_tokens**2, len(maps.weight) * n_tokens
-    size = min(n_batch, max(1, min(_WEIGHTS // weights, _FEATURES // features)))
+    size = torch.get_num_threads() * min(_WEIGHTS // weights, _FEATURES // features)
+    size = min(n_batch, max(1, size))
     there = None if known is None else known.to(tokens.dtype)[:, None, None].split(size)
     rows = [
         repeat(None) if each is None else each.flatten(0, 1).split(size * n_tokens)

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from tsformer.nn.affine import Affine
 from tsformer.nn.dropout import growth, random_keep
 
-_HIDDEN = 1 << 19  # features in a block: 2 MB
+_HIDDEN = 1 << 18  # features in a block, for each core that works on it: 1 MB
 _SUMS, _SMALL = 4, 1 << 16  # sums of a gradient, added up at last, if it has so few numbers
 _gelu, _gelu_backward = torch.ops.aten.gelu.out, torch.ops.aten.gelu_backward.grad_input
 
@@ -122,7 +122,7 @@ def _add_product(totals: Tensor, left: Tensor, right: Tensor) -> None:
 def _blocks(widen: Tensor, tokens: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
     """Yield a block, and the rows of the block of each tensor, `[n, D]`."""
     n, (n_hidden, d_model) = len(tokens), widen.shape
-    size = min(n, max(1, _HIDDEN // n_hidden))
+    size = min(n, max(1, torch.get_num_threads() * _HIDDEN // n_hidden))
     rows = [repeat(None) if each is None else each.split(size) for each in (tokens, *others)]
     memory = tokens.new_empty(3, size, n_hidden), tokens.new_empty(size, d_model)
     blocks = [_Block(*memory)] * (n // size)

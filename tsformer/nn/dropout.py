@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from tsformer.cores import chance, in_pieces
 from tsformer.hardware import gains_from_bytes
 
 _BYTES = 8  # of a random number
@@ -39,7 +40,7 @@ class Dropout(nn.Module):
         """Return x with some features 0, and the others larger; in evaluation mode x itself."""
         if self.present_rate == 0:
             return x
-        if not gains_from_bytes(x):
+        if not (in_pieces() or gains_from_bytes(x)):
             return F.dropout(x, self.rate)
         return _Dropped.apply(x, self.rate)
 
@@ -66,9 +67,11 @@ class _Dropped(torch.autograd.Function):
 
 
 def random_keep(shape: torch.Size, rate: float) -> Tensor:
-    """Return a byte for each feature, 1 where it is kept, drawn from torch's global generator."""
+    """Return a byte for each feature, 1 where it is kept, drawn by `chance`."""
     count = -(-shape.numel() // _BYTES)
-    numbers = torch.empty(count, dtype=torch.int64, device="cpu").random_(-(2**63), None)
+    numbers = torch.empty(count, dtype=torch.int64, device="cpu").random_(
+        -(2**63), None, generator=chance()
+    )
     drawn = numbers.view(torch.uint8)[: shape.numel()].view(shape)
     return drawn.ge_(_dropped(rate))
 

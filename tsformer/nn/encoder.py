@@ -16,52 +16,13 @@ from tsformer.hardware import (
 from tsformer.nn.adapters import LowRankAdapter
 from tsformer.nn.affine import Affine
 from tsformer.nn.attention import SelfAttention, something_known
+from tsformer.nn.batch_norm import TokenBatchNorm
 from tsformer.nn.blocked_attention import add_attention
 from tsformer.nn.blocked_feed_forward import add_feed_forward
 from tsformer.nn.dropout import Dropout
 from tsformer.nn.feed_forward import FeedForward
 from tsformer.nn.rms_norm import RMSNorm
 from tsformer.nn.short_attention import add_short_attention
-
-
-class TokenBatchNorm(nn.Module):
-    """Batch normalisation of token features over all known tokens of the batch.
-
-    Zerveas et al. 2021 found it better than layer normalisation on time series, whose outliers
-    it bears. Tokens that are wholly missing do not enter its statistics.
-    """
-
-    def __init__(self, d_model: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(d_model)
-
-    def forward(
-        self, tokens: Float[Tensor, "B N D"], known: Bool[Tensor, "B N"] | None = None
-    ) -> Float[Tensor, "B N D"]:
-        """Return the normalised tokens; missing ones are normalised by what is known."""
-        if known is None or not self.training:
-            if self.training and tokens.shape[0] * tokens.shape[1] < 2:  # no variance to be had
-                return tokens
-            return self.norm(tokens.flatten(0, 1)).view_as(tokens)
-        norm, exact = self.norm, tokens.to(self.norm.weight.dtype)
-        seen = known[..., None].to(exact.dtype)
-        count = seen.sum()
-        mean = (exact * seen).sum(dim=(0, 1)) / count.clamp(min=1)
-        variance = ((exact - mean).square() * seen).sum(dim=(0, 1)) / count.clamp(min=1)
-        normalised = (exact - mean) * (variance + norm.eps).rsqrt() * norm.weight + norm.bias
-        enough = count >= 2
-        self._remember(mean.detach(), variance.detach() * count / (count - 1).clamp(min=1), enough)
-        return torch.where(enough, normalised, exact).to(tokens.dtype)
-
-    def _remember(self, mean: Tensor, variance: Tensor, enough: Tensor) -> None:
-        """Move the running statistics towards those of a batch, where these are any."""
-        norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        assert norm.num_batches_tracked is not None and norm.momentum is not None
-        share = enough.to(mean.dtype) * norm.momentum
-        norm.running_mean.lerp_(mean, share)
-        norm.running_var.lerp_(variance, share)
-        norm.num_batches_tracked += enough
 
 
 class TokenLayerNorm(nn.LayerNorm):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tsformer.data.windows import EpochWindows, RandomWindows, Windows
 from tsformer.training.lightning import pl
 from tsformer.training.optimizers import UncompiledAdamW
+from tsformer.training.pieces import Pieces
 from tsformer.training.settings import TrainingReport, TrainingSettings
 from tsformer.types import Batch
 
@@ -25,16 +26,25 @@ Watch = Callable[[float, nn.Module], None]  # share of the steps taken, and the 
 class TrainingModule(pl.LightningModule):
     """Trains any `ForecastModel` on its own loss with AdamW, warm-up and cosine decay."""
 
-    def __init__(self, model: nn.Module, settings: TrainingSettings, total_steps: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: TrainingSettings,
+        total_steps: int,
+        pieces: Pieces | None = None,
+    ) -> None:
         super().__init__()
         self.model: Any = model
         self.settings = settings
         self.total_steps = total_steps
+        self.pieces = pieces
         loss: Any = model.loss if settings.compile else None
         self.compiled: Any = torch.compile(loss) if settings.compile else None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
+        if self.pieces is not None and len(batch) >= len(self.pieces):
+            return self.pieces.loss(batch)
         return (self.compiled or self.model.loss)(batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

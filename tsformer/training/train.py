@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from tsformer.data.windows import Windows
+from tsformer.hardware import training_gains_from_pieces
 from tsformer.memory import freed_memory_kept
 from tsformer.training.lightning import EarlyStopping, pl
 from tsformer.training.module import (
@@ -24,6 +25,7 @@ from tsformer.training.module import (
     Watched,
     WindowData,
 )
+from tsformer.training.pieces import OneCore, Pieces
 from tsformer.training.settings import TrainingReport, TrainingSettings
 
 
@@ -55,12 +57,15 @@ def train(
     total_steps = _total_steps(settings, len(training))
     validated = len(validation) > 0
     report = TrainingReport()
-    module = TrainingModule(model, settings, total_steps)
     data = WindowData(training, validation, settings, seed)
     with _quiet(), freed_memory_kept(), torch.random.fork_rng():
         torch.manual_seed(seed)
         callbacks = _callbacks(settings, report if validated else None, watch)
+        pieces = _pieces(model, training, settings)
+        if pieces is not None:
+            callbacks.append(OneCore())
         trainer = _trainer(settings, total_steps, callbacks, validated)
+        module = TrainingModule(model, settings, total_steps, pieces)
         try:
             trainer.fit(module, datamodule=data)
         except SystemExit as error:  # so Lightning answers Ctrl-C, which would end the program
@@ -79,6 +84,18 @@ def _total_steps(settings: TrainingSettings, n_windows: int) -> int:
         return settings.max_steps
     per_epoch = math.ceil(n_windows / settings.batch_size)
     return min(settings.max_steps, settings.max_epochs * per_epoch)
+
+
+def _pieces(model: nn.Module, training: Windows, settings: TrainingSettings) -> Pieces | None:
+    """Return how batches are cut into pieces, where that is faster."""
+    on_cpu = settings.accelerator == "cpu" or not torch.accelerator.is_available()
+    plain = settings.precision == "32-true" and settings.devices == 1 and not settings.compile
+    n_windows = settings.batch_size * len(training.source.values)  # of one variate
+    count = torch.get_num_threads()
+    n_tokens = n_windows * getattr(model, "tokens_per_variate", 0) // count
+    if on_cpu and plain and count > 1 and training_gains_from_pieces(n_tokens):
+        return Pieces(model, count)
+    return None
 
 
 def _callbacks(
