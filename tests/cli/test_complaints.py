@@ -132,11 +132,11 @@ def test_other_names_of_columns_get_the_options_that_tell_them(call: Any, tmp_pa
 def test_where_an_error_arose_is_shown_only_when_asked(call: Any, tmp_path: Path) -> None:
     missing = tmp_path / "none.csv"
     code, _, err = call("predict", missing)
-    assert (code, err) == (1, f"tsformer: [Errno 2] No such file or directory: '{missing}'\n")
+    assert (code, err) == (1, f"tsformer: {missing}: No such file or directory\n")
     code, _, err = call("predict", missing, "--debug")
     assert code == 1
     assert err.startswith("Traceback")
-    assert err.endswith(f"tsformer: [Errno 2] No such file or directory: '{missing}'\n")
+    assert err.endswith(f"tsformer: {missing}: No such file or directory\n")
 
 
 def test_an_error_that_nobody_foresaw_is_one_line_with_its_type(

@@ -193,7 +193,7 @@ def test_nanogpt_is_the_default_and_has_a_token_per_value(
 @pytest.mark.parametrize(
     ("arguments", "content", "message"),
     [
-        (["none.csv"], None, "No such file or directory: 'none.csv'"),
+        (["none.csv"], None, "none.csv: No such file or directory"),
         (["FILE", "--tokenizer", "none.json"], None, "none.json: there is no such tokenizer"),
         (["FILE", "--tokenizer", "none"], None, "none: there is no such model folder or GGUF"),
         (["FILE", "--settings", "nope"], None, "preset='nope' is none of llmtime-gpt3"),

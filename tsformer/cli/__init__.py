@@ -140,7 +140,10 @@ def _refuse(called: str, who: str, what: str) -> NoReturn:
 
 def _line(error: Exception, command: type[Command]) -> str:
     """Return an error in one line, in the words of the command line."""
-    text = " ".join(str(error).split())
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
+    text = " ".join(text.split())
     text = in_words_of_options(text, [field.name for field in fields(command)])
     meant = isinstance(error, ImportError | OSError | ValueError) or _is_check(error)
     if meant and text:
