@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tsformer import PatchTSTForecaster
+from tsformer import PatchTSTForecaster, cores
 from tsformer.cores import (
     chance,
     even_pieces,
-    gather,
+    gather_pieces,
     in_pieces,
     leads,
     side_by_side,
@@ -90,7 +92,7 @@ def test_when_pieces_are_of_one_whole_then_each_gathers_from_all(
     count: int, n_threads: int
 ) -> None:
     def work(piece: int) -> tuple[torch.Tensor, bool, bool]:
-        parts = [gather(torch.tensor([piece, turn])) for turn in range(20)]
+        parts = [gather_pieces(torch.tensor([piece, turn])) for turn in range(20)]
         return torch.stack(parts), leads(), in_pieces()
 
     results = together(work, range(count), generators(count))
@@ -110,7 +112,7 @@ def test_when_pieces_are_of_one_whole_then_each_has_its_own_chance() -> None:
 
 
 def test_when_alone_then_there_is_nothing_to_gather_and_torchs_own_chance() -> None:
-    assert torch.equal(gather(torch.tensor([1, 2])), torch.tensor([[1, 2]]))
+    assert torch.equal(gather_pieces(torch.tensor([1, 2])), torch.tensor([[1, 2]]))
     assert leads()
     assert not in_pieces()
     assert chance() is None
@@ -120,9 +122,28 @@ def test_when_a_piece_of_one_whole_fails_then_the_others_do_not_wait_for_it(n_th
     def work(piece: int) -> torch.Tensor:
         if piece == 1:
             raise ValueError("series 3")
-        return gather(torch.tensor(piece))
+        return gather_pieces(torch.tensor(piece))
 
     with pytest.raises(ValueError, match="series 3"):
         together(work, range(3), generators(3))
     assert torch.get_num_threads() == n_threads
     assert not in_pieces()
+
+
+def test_when_a_thread_cannot_begin_then_the_others_do_not_wait_for_it(
+    n_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where Ctrl-C falls in between."""
+    begun: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            begun.append(1)
+            if len(begun) == 2:
+                raise KeyboardInterrupt
+            return super().submit(*args, **kwargs)
+
+    monkeypatch.setattr(cores, "ThreadPoolExecutor", Pool)
+    with pytest.raises(KeyboardInterrupt):
+        together(lambda piece: gather_pieces(torch.tensor(piece)), range(3), generators(3))
+    assert torch.get_num_threads() == n_threads

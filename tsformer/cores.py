@@ -66,12 +66,12 @@ class _Table:
 
     def __init__(self, n_places: int) -> None:
         self.meeting = threading.Barrier(n_places)
-        self.lying: list[Tensor | None] = [None] * n_places
+        self.lying = [torch.empty(0)] * n_places
 
     def gather(self, place: int, part: Tensor) -> Tensor:
         self.lying[place] = part
         self.meeting.wait()
-        parts = torch.stack([part for part in self.lying if part is not None])
+        parts = torch.stack(self.lying)
         self.meeting.wait()  # so that nothing is put down before all have read
         return parts
 
@@ -96,7 +96,7 @@ def together(
     """Return what becomes of the pieces of one whole, all at the same time, a thread for each.
 
     Args:
-        work: may call `gather`, all threads as often, and draws from `chance()`.
+        work: may call `gather_pieces`, and draws from `chance()`.
         pieces, generators: as many of one as of the other.
     """
     table = _Table(len(pieces))
@@ -112,7 +112,11 @@ def together(
             _here.place = None
 
     with _threads(len(pieces)) as pool:
-        done = [pool.submit(run, number) for number in range(len(pieces))]
+        try:
+            done = [pool.submit(run, number) for number in range(len(pieces))]
+        except BaseException:  # Ctrl-C between two of them, say
+            table.meeting.abort()
+            raise
     errors = [error for each in done if (error := each.exception()) is not None]
     for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
         raise error
@@ -124,8 +128,12 @@ def in_pieces() -> bool:
     return _here.place is not None
 
 
-def gather(part: Tensor) -> Tensor:
-    """Return what each piece has put here, in their order: `[pieces, …]`; alone, that of one."""
+def gather_pieces(part: Tensor) -> Tensor:
+    """Return this part of each piece, in their order: `[pieces, …]`; alone, that of one.
+
+    All pieces wait until each has come here; so all must come as often, in gradients, too. None of
+    these passes through what is gathered.
+    """
     place = _here.place
     return part[None] if place is None else place.table.gather(place.number, part)
 

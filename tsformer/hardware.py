@@ -16,7 +16,7 @@ _WIDE = 64  # features; narrower networks gain nothing from half precision
 _ATTENDING = 1 << 12  # tokens; attention to fewer is done before Python has cut them into blocks
 _FEEDING = 1 << 10  # tokens; feed-forward parts of fewer are
 _SHORT, _NARROW, _SMALL = 14, 8, 1200  # tokens of a sequence, features of a head, of a sequence
-_APART = 1 << 14  # tokens of a piece; with fewer, threads wait for each other's Python
+_APART = 1 << 13  # tokens of a piece and thread; with fewer, they wait for each other's Python
 _FEW = 64  # tokens of a sequence; with more of them plain products need too much memory
 _LARGE = 1 << 14  # numbers; fewer are drawn before Python has called for bytes
 
@@ -71,18 +71,20 @@ def _fits_blocks(tokens: Tensor, fewest: int) -> bool:
     )
 
 
-def training_gains_from_pieces(n_tokens: int) -> bool:
+def training_gains_from_pieces(n_tokens: int, count: int) -> bool:
     """Return whether a step is faster by pieces of the batch, a core each, than in whole.
 
     It is on a virtual machine whose host moves its cores apart: measured on two, whose steps took
-    0.13 s in some minutes and 0.2 s in others, it was 0.135 s in all. Elsewhere it is as fast, if
-    there is so much to do that Python's calls of torch, of which threads wait for each other's,
-    take little of the time. With 9,000 tokens to a piece they took a tenth, with 1,000 half.
+    0.13 s in some minutes and 0.2 s in others, it was 0.135 s in all. On two that are together it
+    is as fast, if there is so much to do that Python's calls of torch, of which threads wait for
+    each other's, take little of the time: with 9,000 tokens to a piece they took a tenth, with
+    1,000 half. They wait the longer the more they are. More than two were not measured.
 
     Args:
         n_tokens: of a piece, of all windows and variates.
+        count: of the pieces.
     """
-    return n_tokens >= _APART
+    return count > 1 and n_tokens >= count * _APART
 
 
 def gains_from_products(query: Tensor) -> bool:

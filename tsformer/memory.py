@@ -24,9 +24,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # numbers of settings
 def keep_freed_memory(size: int = _USUAL) -> bool:
     """Let the process keep what it frees, up to about so many bytes, and return whether it does.
 
-    Threads begun later share one heap. Nothing changes with another C library than that of GNU, or
-    where the user has set the limit by the variable `MALLOC_TRIM_THRESHOLD_`, and threads keep
-    their heaps where `MALLOC_ARENA_MAX` is set.
+    Threads begun later make no heaps of their own, but where the user has set `MALLOC_ARENA_MAX`.
+    Nothing changes with another C library than that of GNU, or where the user has set the limit by
+    the variable `MALLOC_TRIM_THRESHOLD_`.
     """
     if sys.platform != "linux" or "MALLOC_TRIM_THRESHOLD_" in os.environ:
         return False

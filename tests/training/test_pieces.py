@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,12 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make(name: str, dropout: float, norm: str = "batch") -> ScaledModel:
+def make(name: str, dropout: float, **settings: Any) -> ScaledModel:
     torch.manual_seed(0)
     if name == "patchtst":
-        model = patchtst(PatchTSTConfig(**SIZES, dropout=dropout, norm=norm))
+        model = patchtst(PatchTSTConfig(**SIZES, dropout=dropout, **settings))
     else:
-        model = trained_tsformer(TrainedTSFormerConfig(**SIZES, dropout=dropout, norm=norm))
+        model = trained_tsformer(TrainedTSFormerConfig(**SIZES, dropout=dropout, **settings))
     for weight in model.parameters():
         nn.init.normal_(weight, std=0.2)
     return model.train()
@@ -64,15 +65,35 @@ def make_batch(missing: float, n_complete: int) -> Batch:
     )
 
 
+def with_covariates(batch: Batch) -> Batch:
+    return replace(
+        batch,
+        series=torch.arange(31),
+        covariates=torch.randn(31, 2, 72, dtype=torch.float64),
+        covariates_observed=torch.rand(31, 2, 72) > 0.2,
+        static=torch.randn(31, 1, dtype=torch.float64),
+    )
+
+
 @pytest.mark.parametrize("name", ["patchtst", "tsformer"])
-@pytest.mark.parametrize("norm", ["batch", "layer"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"norm": "layer"},
+        {"head": "student_t"},
+        {"head": "mse", "norm": "rms", "n_covariates": 2, "n_static": 1},
+    ],
+)
 @pytest.mark.parametrize(("missing", "n_complete"), [(0.0, 31), (0.3, 0), (0.5, 20)])
 def test_by_pieces_a_step_is_that_of_the_whole_batch(
-    name: str, norm: str, missing: float, n_complete: int
+    name: str, settings: dict[str, Any], missing: float, n_complete: int
 ) -> None:
     """In 64 bits, so that nothing but rounding is left of the difference."""
-    whole = make(name, 0.0, norm).double()
+    whole = make(name, 0.0, **settings).double()
     apart, batch = copy.deepcopy(whole), make_batch(missing, n_complete)
+    if "n_covariates" in settings:
+        batch = with_covariates(batch)
     expected, loss = whole.loss(batch), Pieces(apart, 4).loss(batch)
     torch.testing.assert_close(loss, expected)
     expected.backward()
@@ -82,6 +103,16 @@ def test_by_pieces_a_step_is_that_of_the_whole_batch(
         torch.testing.assert_close(weight.grad, other.grad, msg=name)
     for (name, buffer), other in zip(apart.named_buffers(), whole.named_buffers(), strict=True):
         torch.testing.assert_close(buffer, other[1], msg=name)
+
+
+def test_a_batch_is_split_with_all_that_belongs_to_it() -> None:
+    batch = with_covariates(make_batch(0.2, 3))
+    parts = batch.split(4)
+    assert [len(part) for part in parts] == [8, 8, 8, 7]
+    for name, whole in vars(batch).items():
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), whole)
+    bare = make_batch(0.2, 3).split(2)
+    assert all(part.covariates is None and part.series is None for part in bare)
 
 
 def test_when_nothing_is_known_then_pieces_pass_the_norm_as_the_whole_does() -> None:
@@ -128,7 +159,7 @@ class Numbers(list[tuple[str, int]]):
         return {count for name, count in self if name == place}
 
 
-def run(model: nn.Module, numbers: Numbers, fails: bool = False, **settings: Any) -> TrainingReport:
+def run(model: nn.Module, numbers: Numbers, **settings: Any) -> TrainingReport:
     """Train for three steps with two looks at held out windows, and write down thread counts."""
     series = np.random.default_rng(0).normal(size=(4, 300)).cumsum(axis=1)
     panel, _ = read_panel(series, Schema())
@@ -137,8 +168,6 @@ def run(model: nn.Module, numbers: Numbers, fails: bool = False, **settings: Any
 
     def watch(*_: Any) -> None:
         numbers.append(("watch", torch.get_num_threads()))
-        if fails:
-            raise RuntimeError("enough")
 
     network = model.network if isinstance(model, ScaledModel) else model
     network.register_forward_hook(
@@ -169,9 +198,16 @@ def test_while_pieces_train_torch_has_one_core_and_otherwise_all(two_cores: None
     assert torch.get_num_threads() == 2
 
 
-def test_when_training_fails_then_torch_has_its_cores_again(two_cores: None) -> None:
-    with pytest.raises(RuntimeError, match="enough"):
-        run(make("patchtst", 0.1), Numbers(), fails=True)
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_when_training_ends_early_then_torch_has_its_cores_again(
+    error: type[BaseException], two_cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Pieces, "differentiate", fail)
+    with pytest.raises(error):
+        run(make("patchtst", 0.1), Numbers())
     assert torch.get_num_threads() == 2
 
 
@@ -197,7 +233,7 @@ def test_the_last_batch_of_an_epoch_may_have_fewer_windows_than_pieces(two_cores
 def test_when_pieces_would_not_do_then_whole_batches_train(
     settings: dict[str, Any], two_cores: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "_APART", 10)
+    monkeypatch.setattr(hardware, "_APART", 4)
     monkeypatch.setattr(torch, "compile", lambda loss: loss)
     numbers = Numbers()
     run(make("patchtst", 0.1), numbers, **settings)
@@ -207,9 +243,16 @@ def test_when_pieces_would_not_do_then_whole_batches_train(
 def test_networks_that_do_not_say_of_how_many_tokens_train_by_whole_batches(
     two_cores: None,
 ) -> None:
-    config = ITransformerConfig(context_length=64, horizon=8, d_model=16, n_heads=2)
+    config = ITransformerConfig(**SIZES)
     numbers = Numbers()
     run(itransformer(config), numbers)
+    assert numbers.at("training") == {2}
+
+
+def test_networks_of_which_a_part_is_frozen_train_by_whole_batches(two_cores: None) -> None:
+    model, numbers = make("patchtst", 0.1), Numbers()
+    next(model.parameters()).requires_grad_(False)
+    run(model, numbers)
     assert numbers.at("training") == {2}
 
 

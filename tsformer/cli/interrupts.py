@@ -20,25 +20,30 @@ def interrupts_come_through() -> Iterator[None]:
     Python drops what is raised there, so that the program would go on as if nobody had asked it to
     end. It happens: imports create and finalise thousands of objects.
     """
-    usual = sys.unraisablehook
+    usual, coming = sys.unraisablehook, []
 
     def hook(dropped: Any) -> None:
-        if issubclass(dropped.exc_type, KeyboardInterrupt):
-            again = threading.Timer(_LATER, _interrupt)
-            again.daemon = True
-            again.start()
-        else:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
             usual(dropped)
+            return
+        again = threading.Timer(_LATER, _interrupt)
+        again.daemon = True
+        again.start()
+        coming.append(again)
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = usual
+        for again in coming:
+            again.cancel()
 
 
 def _interrupt() -> None:
     if os.name == "posix":
-        os.kill(os.getpid(), signal.SIGINT)  # which wakes the main thread if it waits
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)  # which wakes it if it waits
     else:
         signal.raise_signal(signal.SIGINT)

@@ -1,6 +1,9 @@
 """Forecasters: `fit` and `predict` on the data people have."""
 
 from tsformer.imports import StandIn, quick_imports
+from tsformer.memory import keep_freed_memory
+
+keep_freed_memory()  # before other imports begin threads, with heaps of their own
 
 with quick_imports(StandIn("scipy.stats")):  # scikit-learn imports it
     import sklearn.base  # noqa: F401
@@ -20,9 +23,6 @@ with quick_imports():
     from tsformer.forecasters.trained_tsformer import TrainedTSFormerForecaster
     from tsformer.forecasters.transformed import TransformedForecaster
     from tsformer.forecasters.tsformer import TSFormerForecaster
-    from tsformer.memory import keep_freed_memory
-
-keep_freed_memory()
 
 FORECASTERS = {
     forecaster.__name__: forecaster

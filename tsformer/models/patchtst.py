@@ -74,7 +74,7 @@ class PatchTSTNetwork(nn.Module):
 
     def __init__(self, config: PatchTSTConfig, output_size: int) -> None:
         super().__init__()
-        self.horizon, self.n_tokens = config.horizon, config.n_patches
+        self.horizon, self.tokens_in_pieces = config.horizon, config.n_patches
         self.embedding = PatchEmbedding(
             config.context_length,
             config.patch_length,

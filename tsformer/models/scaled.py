@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tsformer.cores import gather
+from tsformer.cores import gather_pieces
 from tsformer.nn.heads import AnyHead, DistributionHead, PointHead
 from tsformer.nn.scaling import Scale, instance_norm
 from tsformer.types import Batch, Prediction
@@ -43,9 +43,13 @@ class ScaledModel(nn.Module):
         self.horizon = horizon
 
     @property
-    def tokens_per_variate(self) -> int:
-        """Tokens of a window that layers work on; 0 where batches do not come in pieces."""
-        return getattr(self.network, "n_tokens", 0)
+    def tokens_in_pieces(self) -> int:
+        """Tokens of a variate's window that layers work on, if batches may come in pieces; else 0.
+
+        A network says so which draws by `random_keep` alone, and in which windows have nothing in
+        common but `TokenBatchNorm`.
+        """
+        return getattr(self.network, "tokens_in_pieces", 0)
 
     def forward(self, batch: Batch) -> Float[Tensor, "B C H K"]:
         """Return the head's parameters, in units of the scaled series."""
@@ -75,7 +79,7 @@ class ScaledModel(nn.Module):
         losses = torch.where(counts, self.head.loss(output, target, scale), 0.0)
         if batch.series_scale is not None:
             losses = losses * (scale.scale / batch.series_scale) ** self.head.loss_power
-        return losses.sum() / gather(counts.sum()).sum().clamp(min=1)
+        return losses.sum() / gather_pieces(counts.sum()).sum().clamp(min=1)
 
     def predict(self, batch: Batch, levels: Sequence[float]) -> Prediction:
         """Return the mean, `[B, C, H]`, and the quantiles, `[B, C, H, Q]`, in raw units."""

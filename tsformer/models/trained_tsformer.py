@@ -157,7 +157,7 @@ class TrainedTSFormerNetwork(nn.Module):
             self.step_readout = CovariateReadout(
                 config.n_covariates, d_model=config.d_model, output_size=output_size
             )
-        self.n_tokens = config.n_patches
+        self.tokens_in_pieces = config.n_patches
         self.location = location
         self.seasonal = None
         if config.season_length and location is not None:

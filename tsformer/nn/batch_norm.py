@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tsformer.cores import gather, in_pieces, leads
+from tsformer.cores import gather_pieces, in_pieces, leads
 
 
 class TokenBatchNorm(nn.Module):
@@ -54,7 +54,10 @@ class TokenBatchNorm(nn.Module):
         norm.num_batches_tracked += enough
 
     def _with_other_pieces(self, tokens: Tensor, known: Tensor | None) -> Tensor:
-        """Normalise a piece of a batch by the statistics of all of them."""
+        """Normalise a piece of a batch by the statistics of all of them.
+
+        Of `norm` only the numbers are used; it is not called.
+        """
         x = tokens.flatten(0, 1)
         seen = None if known is None else known.reshape(-1, 1).to(x.dtype)
         count, mean, variance = _moments(x.detach(), seen)
@@ -79,7 +82,9 @@ def _moments(x: Tensor, seen: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     mean = (x if seen is None else x * seen).sum(dim=0) / here.clamp(min=1)
     squares = torch.sub(x, mean).square_()
     squares = (squares if seen is None else squares.mul_(seen)).sum(dim=0)
-    counts, means, squares = gather(torch.stack([here.expand_as(mean), mean, squares])).unbind(1)
+    counts, means, squares = gather_pieces(
+        torch.stack([here.expand_as(mean), mean, squares])
+    ).unbind(1)
     count = counts.sum(dim=0)
     mean = (counts * means).sum(dim=0) / count.clamp(min=1)
     squares = squares + counts * (means - mean).square()  # Chan, Golub & LeVeque 1983
@@ -111,7 +116,7 @@ class _Normalised(torch.autograd.Function):
         to_bias = gradient.sum(dim=0)
         products = torch.sub(x, mean).mul_(gradient)
         to_weight = products.sum(dim=0) * rate
-        to_shift, to_scale = gather(torch.stack([to_bias, to_weight])).sum(dim=0) / count
+        to_shift, to_scale = gather_pieces(torch.stack([to_bias, to_weight])).sum(dim=0) / count
         scale = weight * rate
         slope = -scale * rate * to_scale
         to_x = torch.addcmul(-scale * to_shift - slope * mean, x, slope, out=products)

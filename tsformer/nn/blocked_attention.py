@@ -105,8 +105,8 @@ class _Attention(torch.autograd.Function):
         to_weight, to_bias = torch.zeros_like(maps.weight), torch.zeros_like(bias)
         to_out_weight, to_out_bias = torch.zeros_like(out_weight), bias.new_zeros(len(out_weight))
         back = out_weight.T * growth(ctx.dropout)
-        pieces = _blocks(maps, known, tokens, gradient, kept, to_tokens)
-        for block, there, x, direct, passed, to_x in pieces:
+        blocks = _blocks(maps, known, tokens, gradient, kept, to_tokens)
+        for block, there, x, direct, passed, to_x in blocks:
             to_y = direct if passed is None else torch.mul(direct, passed, out=block.to_y)
             block.read(maps, x, there)
             block.average(there)
@@ -160,7 +160,8 @@ def _blocks(
     """Yield a block, what is known there as 1 and 0, `[b, 1, 1, N]`, and rows, `[b * N, D]`."""
     n_batch, n_tokens, d_model = tokens.shape
     weights, features = maps.n_heads * n_tokens**2, len(maps.weight) * n_tokens
-    size = torch.get_num_threads() * min(_WEIGHTS // weights, _FEATURES // features)
+    n_cores = torch.get_num_threads()
+    size = min(n_cores * _WEIGHTS // weights, n_cores * _FEATURES // features)
     size = min(n_batch, max(1, size))
     there = None if known is None else known.to(tokens.dtype)[:, None, None].split(size)
     rows = [

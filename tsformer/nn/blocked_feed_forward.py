@@ -89,8 +89,8 @@ class _FeedForward(torch.autograd.Function):
         to_narrow = narrow.new_zeros(sums, *narrow.shape)
         to_widen_bias, to_narrow_bias = torch.zeros_like(widen_bias), narrow.new_zeros(len(narrow))
         back = narrow * growth(ctx.dropout) ** 2
-        pieces = _blocks(widen, tokens, gradient, inner, outer, to_tokens)
-        for block, x, direct, kept, passed, to_x in pieces:
+        blocks = _blocks(widen, tokens, gradient, inner, outer, to_tokens)
+        for block, x, direct, kept, passed, to_x in blocks:
             to_y = direct if passed is None else torch.mul(direct, passed, out=block.to_y)
             torch.addmm(widen_bias, x, widen.T, out=block.before)
             _gelu(block.before, out=block.hidden)

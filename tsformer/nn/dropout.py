@@ -40,7 +40,7 @@ class Dropout(nn.Module):
         """Return x with some features 0, and the others larger; in evaluation mode x itself."""
         if self.present_rate == 0:
             return x
-        if not (in_pieces() or gains_from_bytes(x)):
+        if not (in_pieces() or gains_from_bytes(x)):  # pieces have a chance of their own
             return F.dropout(x, self.rate)
         return _Dropped.apply(x, self.rate)
 

@@ -22,13 +22,13 @@ class Pieces:
     itself; the seeds of that come from torch's global generator.
 
     Args:
-        model: one with `tokens_per_variate`.
+        model: one with `tokens_in_pieces`, and weights that all learn.
         count: of the pieces; at least 2.
     """
 
     def __init__(self, model: nn.Module, count: int) -> None:
         self.model: Any = model
-        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self.weights = list(model.parameters())
         seeds = torch.randint(2**62, (count,)).tolist()
         self.generators = [Generator().manual_seed(seed) for seed in seeds]
 
@@ -73,7 +73,8 @@ class OneCore(pl.Callback):
     """Leaves the cores to the pieces while the network trains.
 
     What torch has split between cores leaves threads behind that keep a core busy for a while, in
-    case there is more; so between the pieces nothing is split.
+    case there is more; so between the pieces nothing is split. Other threads of the process that
+    use torch for the first time while it lasts have one core, too.
     """
 
     def __init__(self) -> None:

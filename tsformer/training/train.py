@@ -40,8 +40,8 @@ def train(
 ) -> TrainingReport:
     """Train `model` in place, leave it with its best weights in evaluation mode, and report.
 
-    The same seed on the same machine gives the same numbers; torch's global generator is left as
-    it was. Nothing is written or logged.
+    The same seed on the same machine, with as many threads, gives the same numbers; torch's global
+    generator is left as it was. Nothing is written or logged.
 
     Args:
         model: a `ForecastModel`.
@@ -90,10 +90,11 @@ def _pieces(model: nn.Module, training: Windows, settings: TrainingSettings) -> 
     """Return how batches are cut into pieces, where that is faster."""
     on_cpu = settings.accelerator == "cpu" or not torch.accelerator.is_available()
     plain = settings.precision == "32-true" and settings.devices == 1 and not settings.compile
+    learning = all(weight.requires_grad for weight in model.parameters())  # or pieces might differ
     n_windows = settings.batch_size * len(training.source.values)  # of one variate
     count = torch.get_num_threads()
-    n_tokens = n_windows * getattr(model, "tokens_per_variate", 0) // count
-    if on_cpu and plain and count > 1 and training_gains_from_pieces(n_tokens):
+    n_tokens = n_windows * getattr(model, "tokens_in_pieces", 0) // count
+    if on_cpu and plain and learning and training_gains_from_pieces(n_tokens, count):
         return Pieces(model, count)
     return None
 
@@ -110,7 +111,7 @@ def _callbacks(
         if watch is not None:
             callbacks.append(Watched(watch))
     if settings.averaging:
-        callbacks.append(AverageWeights(settings.averaging))  # last: the others see the average
+        callbacks.append(AverageWeights(settings.averaging))  # after those that look at it
     return callbacks
 
 
