@@ -87,7 +87,7 @@ def test_series_are_tokenized_as_by_the_command(tmp_path: Path) -> None:
     given = ("demand.csv", "--tokenizer", "ngram", "--output", str(output))
     missing = run("tokenize_series.py", *given)
     assert missing.returncode == 1
-    assert missing.stderr == "tsformer: [Errno 2] No such file or directory: 'demand.csv'\n"
+    assert missing.stderr == "tsformer: demand.csv: No such file or directory\n"
     result = run("tokenize_series.py", str(tmp_path / "demand.csv"), *given[1:])
     assert result.returncode == 0, result.stderr
     assert result.stdout.split()[:3] == ["unique_id", "values", "tokens"]
