@@ -240,7 +240,7 @@ class NeuralForecast:
 
         self.fitting, self.loss, self.model = NeuralForecast, MSE, PatchTST
 
-    def train(self, case: Case, steps: int) -> Any:
+    def train(self, case: Case, steps: int, accelerator: str = "cpu") -> Any:
         """Return a fitted one."""
         model = self.model(
             h=case.horizon,
@@ -263,7 +263,7 @@ class NeuralForecast:
             enable_model_summary=False,
             enable_checkpointing=False,
             logger=False,
-            accelerator="cpu",
+            accelerator=accelerator,
         )
         fitting = self.fitting(models=[model], freq="h")
         fitting.fit(df=frame(case.panel, case.training_rows))

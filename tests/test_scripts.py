@@ -60,6 +60,7 @@ def test_benchmark_says_so_when_a_model_failed(tmp_path: Path) -> None:
     [
         "ablate_formats.py",
         "ablate_pretraining.py",
+        "bench_gpu.py",
         "bench_llm.py",
         "bench_pruning.py",
         "bench_speed.py",
