@@ -6,6 +6,7 @@ import pytest
 
 from tsformer.data.datasets import dataset_info
 from tsformer.evaluation.peers import PEERS
+from tsformer.evaluation.runner import make_forecaster
 from tsformer.evaluation.suite import load_suite
 from tsformer.forecasters import FORECASTERS
 
@@ -23,9 +24,9 @@ def test_a_suite_names_what_exists(path: Path) -> None:
         assert (suite.name == "quick") <= ("quick" in info.tags)
     for model in suite.models:
         if model.forecaster in FORECASTERS:
-            FORECASTERS[model.forecaster](
-                horizon=1, **{k: v for k, v in model.parameters.items() if v != "task"}
-            )
+            for task in suite.tasks:
+                made = make_forecaster(model, task, model.seeds[0] if model.seeds else None)
+                assert made.horizon == task.horizon
         elif model.forecaster not in PEERS:
             models = pytest.importorskip("statsforecast.models")
             assert hasattr(models, model.forecaster)

@@ -12,7 +12,12 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tsformer import ConformalForecaster, DLinearForecaster, SeasonalNaiveForecaster
+from tsformer import (
+    ConformalForecaster,
+    DLinearForecaster,
+    EnsembleForecaster,
+    SeasonalNaiveForecaster,
+)
 from tsformer.cli.making import make_forecaster, make_transformer
 from tsformer.forecasters import LogTransform, TransformedForecaster
 
@@ -125,6 +130,23 @@ def test_one_may_wrap_one_that_wraps() -> None:
     made: Any = make_forecaster("ConformalForecaster", {"horizon": 3}, {"forecaster": described})
     assert made.horizon == 3
     assert made.forecaster.forecaster.season_length == 5
+
+
+def test_an_ensemble_is_made_of_several(call: Any, file: Path, sales: pd.DataFrame) -> None:
+    words = ["--forecaster", "EnsembleForecaster", "--horizon", "2", "--level", "80", *NAIVE]
+    network = '{"forecaster": "DLinearForecaster", "parameters": {"max_steps": 2}}'
+    others = [DLinearForecaster(horizon=2, max_steps=2), SeasonalNaiveForecaster(horizon=2)]
+    first = SeasonalNaiveForecaster(horizon=2)
+    for named, several in (
+        (f"[{network}, SeasonalNaiveForecaster]", others),
+        ("SeasonalNaiveForecaster", others[1:]),
+    ):
+        found = call("predict", file, *words, "--parameters.others", named)
+        expected = EnsembleForecaster(forecaster=first, others=several).fit(sales)
+        assert_answers(found, expected.predict(level=[80]))
+    code, _, err = call("predict", file, *words)
+    assert code == 1
+    assert "an ensemble needs others; say --parameters.others NAME" in err
 
 
 def test_help_explains_how_to_wrap(call: Any) -> None:

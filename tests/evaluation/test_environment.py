@@ -14,6 +14,7 @@ import torch
 import tsformer
 from tsformer import (
     ConformalForecaster,
+    EnsembleForecaster,
     LLMForecaster,
     PatchTSTForecaster,
     SeasonalNaiveForecaster,
@@ -52,6 +53,9 @@ def test_parameters_are_those_of_the_network_however_it_is_wrapped() -> None:
     assert n_parameters(network) == expected > 100
     wrapped = ConformalForecaster(forecaster=PatchTSTForecaster(**TINY)).fit(SERIES)
     assert n_parameters(wrapped) == expected
+    several = [PatchTSTForecaster(**TINY), SeasonalNaiveForecaster(horizon=4)]
+    together = EnsembleForecaster(forecaster=PatchTSTForecaster(**TINY), others=several)
+    assert n_parameters(together.fit(SERIES)) == 2 * expected
     assert n_parameters(TSFormerForecaster(horizon=4).fit(SERIES)) == 1_922_662
     assert n_parameters(LLMForecaster(horizon=4).fit(SERIES)) == 2_426_112
 

@@ -277,6 +277,22 @@ def test_seeds_reach_language_models() -> None:
     assert (forecaster.random_state, forecaster.n_samples, forecaster.horizon) == (3, 20, 6)
 
 
+def test_forecasters_inside_another_are_told_the_same() -> None:
+    naive = {"forecaster": "SeasonalNaiveForecaster", "parameters": {"season_length": 3}}
+    net = {"forecaster": "DLinearForecaster", "parameters": {"max_steps": 2}}
+    several = {"forecaster": {"forecaster": "ConformalForecaster", "parameters": {}}}
+    several["forecaster"]["parameters"] = {"forecaster": net, "n_windows": 2}
+    spec = ModelSpec(
+        name="all", forecaster="EnsembleForecaster", parameters={**several, "others": [naive, net]}
+    )
+    made = make_forecaster(spec, TASK, 3)
+    assert (made.horizon, made.random_state) == (12, 3)
+    assert made.forecaster.n_windows == 2
+    assert made.forecaster.forecaster.max_steps == 2
+    assert [one.horizon for one in made.others] == [12, 12]
+    assert made.others[0].season_length == 3
+
+
 NET = ModelSpec(
     name="Net",
     forecaster="PatchTSTForecaster",

@@ -11,6 +11,7 @@ import pytest
 
 from tsformer.forecasters import (
     DLinearForecaster,
+    EnsembleForecaster,
     ITransformerForecaster,
     LLMForecaster,
     NLinearForecaster,
@@ -65,33 +66,34 @@ def _seasonal_naive(**parameters: Any) -> SeasonalNaiveForecaster:
     return SeasonalNaiveForecaster(**{**SHARED, **parameters})
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        _patchtst,
-        _tsformer,
-        _trained_tsformer,
-        _itransformer,
-        _recurrent,
-        _dlinear,
-        _nlinear,
-        _seasonal_naive,
-        _llm,
-    ],
-    ids=[
-        "patchtst",
-        "tsformer",
-        "trained-tsformer",
-        "itransformer",
-        "recurrent",
-        "dlinear",
-        "nlinear",
-        "naive",
-        "llm",
-    ],
-)
+def _ensemble(**parameters: Any) -> EnsembleForecaster:
+    others = [_patchtst(), _tsformer(), _seasonal_naive()]
+    return EnsembleForecaster(forecaster=_dlinear(**parameters), others=others)
+
+
+SINGLE = {
+    "patchtst": _patchtst,
+    "tsformer": _tsformer,
+    "trained-tsformer": _trained_tsformer,
+    "itransformer": _itransformer,
+    "recurrent": _recurrent,
+    "dlinear": _dlinear,
+    "nlinear": _nlinear,
+    "naive": _seasonal_naive,
+    "llm": _llm,
+}
+EACH = SINGLE | {"ensemble": _ensemble}
+
+
+@pytest.fixture(scope="session", params=EACH.values(), ids=EACH.keys())
 def make_forecaster(request: pytest.FixtureRequest) -> Make:
     """Return a constructor of each forecaster in turn, with small sizes unless told otherwise."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=SINGLE.values(), ids=SINGLE.keys())
+def make_single(request: pytest.FixtureRequest) -> Make:
+    """Return the same for those that have all parameters themselves, and wrap no other one."""
     return request.param
 
 

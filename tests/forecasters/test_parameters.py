@@ -22,8 +22,8 @@ from tsformer.forecasters.wrapping import WrappingForecaster
 Make = Callable[..., Any]
 
 
-def test_get_params_lists_every_field_and_set_params_changes_it(make_forecaster: Make) -> None:
-    forecaster = make_forecaster()
+def test_get_params_lists_every_field_and_set_params_changes_it(make_single: Make) -> None:
+    forecaster = make_single()
     parameters = forecaster.get_params()
     assert set(parameters) == {field.name for field in fields(forecaster)}
     changed = forecaster.set_params(horizon=9, freq="D")
@@ -34,11 +34,11 @@ def test_get_params_lists_every_field_and_set_params_changes_it(make_forecaster:
 
 
 def test_a_clone_has_the_same_parameters_and_nothing_learned(
-    make_forecaster: Make, make_frame: Make
+    make_single: Make, make_frame: Make
 ) -> None:
     df = make_frame().rename(columns={"unique_id": "shop", "ds": "day", "y": "sold"})
     columns = {"id_col": "shop", "time_col": "day", "target_col": "sold"}
-    forecaster = make_forecaster(**columns, quantiles=(0.3, 0.6)).fit(df)
+    forecaster = make_single(**columns, quantiles=(0.3, 0.6)).fit(df)
     twin = clone(forecaster)
     assert twin.get_params() == forecaster.get_params()
     assert [name for name in vars(twin) if name.endswith("_")] == []

@@ -115,9 +115,9 @@ def test_a_loaded_forecaster_can_be_updated_fitted_and_saved_again(
     assert_equal_answers(loaded.fit(df).predict(), make_forecaster().fit(df).predict())
 
 
-def test_parameters_come_back(make_forecaster: Make, tmp_path: Path) -> None:
+def test_parameters_come_back(make_single: Make, tmp_path: Path) -> None:
     given = {"quantiles": (0.2, 0.4), "season_length": np.int64(3), "freq": None, "random_state": 5}
-    forecaster = make_forecaster(**given).fit(VALUES)
+    forecaster = make_single(**given).fit(VALUES)
     forecaster.save(tmp_path / "saved")
     loaded = load(tmp_path / "saved")
     assert loaded.get_params() == forecaster.get_params()
@@ -126,10 +126,10 @@ def test_parameters_come_back(make_forecaster: Make, tmp_path: Path) -> None:
 
 
 def test_numbers_and_arrays_of_numpy_come_back_as_plain_ones(
-    make_forecaster: Make, tmp_path: Path
+    make_single: Make, tmp_path: Path
 ) -> None:
     levels = np.array([0.2, 0.4])
-    forecaster = make_forecaster(quantiles=levels, horizon=np.int64(3)).fit(VALUES)
+    forecaster = make_single(quantiles=levels, horizon=np.int64(3)).fit(VALUES)
     forecaster.save(tmp_path / "saved")
     loaded = load(tmp_path / "saved")
     assert loaded.quantiles == (0.2, 0.4)
@@ -194,12 +194,12 @@ def through_a_worker(forecaster: Any) -> Any:
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, through_a_worker])
 def test_copies_and_what_workers_return_answer_the_same_and_live_on_their_own(
-    make_forecaster: Make, make_frame: Make, copied: Callable[[Any], Any]
+    make_single: Make, make_frame: Make, copied: Callable[[Any], Any]
 ) -> None:
-    unfitted = copied(make_forecaster(horizon=3))
-    assert unfitted.get_params() == make_forecaster(horizon=3).get_params()
+    unfitted = copied(make_single(horizon=3))
+    assert unfitted.get_params() == make_single(horizon=3).get_params()
     assert not hasattr(unfitted, "panel_")
-    forecaster = make_forecaster().fit(make_frame())
+    forecaster = make_single().fit(make_frame())
     before = forecaster.predict()
     other = copied(forecaster)
     assert_equal_answers(other.predict(), before)

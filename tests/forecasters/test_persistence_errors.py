@@ -73,15 +73,15 @@ def test_folders_with_other_files_are_refused(make_forecaster: Make, tmp_path: P
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_json_cannot_hold_is_refused_by_name(make_forecaster: Make, tmp_path: Path) -> None:
+def test_what_json_cannot_hold_is_refused_by_name(make_single: Make, tmp_path: Path) -> None:
     days = pd.date_range("2024-01-01", periods=2)
     dated = pd.DataFrame(
         {"unique_id": days.repeat(30), "ds": [*range(30)] * 2, "y": VALUES.reshape(-1)}
     )
-    forecaster = make_forecaster().fit(dated)
+    forecaster = make_single().fit(dated)
     with pytest.raises(ValueError, match=r"series id .*2024.* cannot be saved"):
         forecaster.save(tmp_path / "saved")
-    forecaster = make_forecaster().fit(VALUES).set_params(freq=pd.offsets.Hour())
+    forecaster = make_single().fit(VALUES).set_params(freq=pd.offsets.Hour())
     with pytest.raises(ValueError, match=r"<Hour> cannot be saved"):
         forecaster.save(tmp_path / "saved")
     assert list(tmp_path.iterdir()) == []

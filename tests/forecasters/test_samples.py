@@ -21,10 +21,8 @@ def test_samples_are_rows_of_numbered_paths(make_forecaster: Make, make_frame: M
     assert answer["ds"].tolist() == future.tolist() * 10
 
 
-def test_the_same_random_state_draws_the_same_paths(
-    make_forecaster: Make, make_frame: Make
-) -> None:
-    forecaster = make_forecaster(random_state=1).fit(make_frame())
+def test_the_same_random_state_draws_the_same_paths(make_single: Make, make_frame: Make) -> None:
+    forecaster = make_single(random_state=1).fit(make_frame())
     drawn = forecaster.predict_samples(n_samples=3)
     pd.testing.assert_frame_equal(drawn, forecaster.predict_samples(n_samples=3))
     other = forecaster.set_params(random_state=2).predict_samples(n_samples=3)

@@ -108,9 +108,9 @@ def test_every_forecaster_offers_a_space_of_its_own_parameters(
 
 
 @pytest.mark.parametrize("freq", ["h", "D", "MS"])
-def test_parameters_as_they_are_lie_in_the_space(make_forecaster: Make, freq: str) -> None:
+def test_parameters_as_they_are_lie_in_the_space(make_single: Make, freq: str) -> None:
     df = pd.DataFrame({"ds": pd.date_range("2020-01-31", periods=60, freq=freq), "y": range(60)})
-    forecaster = type(make_forecaster())(horizon=4)
+    forecaster = type(make_single())(horizon=4)
     own = forecaster.get_params()
     outside = {n for n, values in search_space(forecaster, df).items() if own[n] not in values}
     assert outside <= {"season_length"}  # None, which is a number there

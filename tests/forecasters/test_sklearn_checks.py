@@ -23,6 +23,7 @@ from tsformer.forecasters import (
     ConformalForecaster,
     Differencing,
     DLinearForecaster,
+    EnsembleForecaster,
     LogTransform,
     PatchTSTForecaster,
     SeasonalNaiveForecaster,
@@ -44,6 +45,7 @@ FORECASTERS = [
     DLinearForecaster(**SHARED, **SMALL),
     ConformalForecaster(forecaster=SeasonalNaiveForecaster(horizon=1)),
     TransformedForecaster(forecaster=NAIVE, transformer=LogTransform()),
+    EnsembleForecaster(forecaster=NAIVE, others=[DLinearForecaster(**SHARED, **SMALL)]),
 ]
 TRANSFORMS = [LogTransform(), BoxCoxTransform(), Differencing(lag=2)]
 

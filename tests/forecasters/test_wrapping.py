@@ -15,9 +15,9 @@ from tsformer.forecasters.parameters import SharedParameters
 Make = Callable[..., Any]
 
 
-def test_what_all_forecasters_are_told_is_that_of_the_one_inside(make_forecaster: Make) -> None:
+def test_what_all_forecasters_are_told_is_that_of_the_one_inside(make_single: Make) -> None:
     told = {"horizon": 3, "quantiles": (0.2, 0.7), "season_length": 2, "freq": "h", "id_col": "a"}
-    inside = make_forecaster(**told, time_col="b", target_col="c", random_state=5)
+    inside = make_single(**told, time_col="b", target_col="c", random_state=5)
     forecaster = ConformalForecaster(forecaster=inside)
     for field in fields(SharedParameters):
         assert getattr(forecaster, field.name) == getattr(inside, field.name)

@@ -31,6 +31,7 @@ from tsformer.forecasters import (
     ConformalForecaster,
     Differencing,
     DLinearForecaster,
+    EnsembleForecaster,
     ITransformerForecaster,
     LLMForecaster,
     NLinearForecaster,
@@ -73,6 +74,7 @@ EACH = [
     NLinearForecaster(**LINEAR),
     ConformalForecaster(forecaster=naive(), n_windows=2),
     TransformedForecaster(forecaster=naive(), transformer=Differencing()),
+    EnsembleForecaster(forecaster=naive(), others=[tsformer()]),
 ]
 
 

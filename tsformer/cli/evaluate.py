@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tsformer.cli.command import FILE
-from tsformer.cli.making import told
 from tsformer.cli.series import ForecasterCommand
 from tsformer.cli.tables import PIPE, check_output, write_table
 
@@ -75,6 +74,7 @@ class Evaluate(ForecasterCommand):
     def _asked(self) -> tuple[Forecaster, bool | int | None]:
         """Return the forecaster, and when it is fitted."""
         from tsformer.forecasters.parameters import DECILES
+        from tsformer.forecasters.wrapping import told
 
         if not self.is_saved:
             refit = False if self.refit is None else self.refit

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tsformer.forecasters import Forecaster
 
 _INSIDE = "say --parameters.forecaster NAME, the forecaster that it wraps"
+_OTHERS = "say --parameters.others NAME, or a list of forecasters to average it with"
 _TRANSFORMER = "say --parameters.transformer NAME, such as LogTransform"
 
 
@@ -41,7 +42,19 @@ def make_forecaster(
         if given.get("transformer") is None:
             raise ValueError(f"{name} needs a transformer; {_TRANSFORMER}")
         given["transformer"] = make_transformer(given["transformer"])
+    if "others" in made._get_param_names():
+        given["others"] = _others(given.get("others"), shared)
     return made(**given)
+
+
+def _others(described: Any, shared: Mapping[str, Any]) -> list[Forecaster]:
+    """Return the forecasters of an ensemble but for its first."""
+    if described is None:
+        raise ValueError(f"an ensemble needs others; {_OTHERS}")
+    several = described if isinstance(described, list) else [described]
+    named = [_described(one, "forecaster", _OTHERS) for one in several]
+    plain = {word: value for word, value in shared.items() if not word.endswith("_covariates")}
+    return [make_forecaster(name, plain, parameters) for name, parameters in named]
 
 
 def make_transformer(described: Any) -> Any:
@@ -91,16 +104,6 @@ def _described(given: Any, kind: str, remedy: str) -> tuple[str, dict[str, Any]]
             "parameters, which are given by their names"
         )
     return described[kind], dict(parameters)
-
-
-def told(forecaster: Forecaster, **shared: Any) -> Forecaster:
-    """Return a forecaster after it was told what all are told, or what is inside it was."""
-    from tsformer.forecasters.wrapping import WrappingForecaster
-
-    place, inside = "", forecaster
-    while isinstance(inside, WrappingForecaster):
-        place, inside = f"{place}forecaster__", inside.forecaster
-    return forecaster.set_params(**{f"{place}{name}": value for name, value in shared.items()})
 
 
 def check_name(name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tsformer.cli.command import FILE, Command, UsageError, argument, say
-from tsformer.cli.making import check_name, make_forecaster, told
+from tsformer.cli.making import check_name, make_forecaster
 from tsformer.cli.tables import PIPE, read_table
 from tsformer.cli.times import with_dates
 
@@ -105,7 +105,8 @@ class ForecasterCommand(SeriesCommand):
             one, --parameters.forecaster NAME, or with parameters of its own
             --parameters.forecaster.forecaster NAME --parameters.forecaster.parameters.max_steps
             200; the latter transforms by --parameters.transformer LogTransform, in YAML by a list
-            of several, too.
+            of several, too. EnsembleForecaster averages it with --parameters.others NAME, or a list
+            of several.
         static: file with one row per series, for static_covariates.
         static_covariates: columns of the file --static.
         past_covariates: columns of FILE that are known up to its end.
@@ -179,6 +180,7 @@ class ForecasterCommand(SeriesCommand):
                 "name a class as --forecaster"
             )
         from tsformer.forecasters import load
+        from tsformer.forecasters.wrapping import told
 
         return told(load(self.forecaster), **self.columns)
 

@@ -201,6 +201,16 @@ class Panel:
         apart = self._of(rows, coming)._at(begins, lengths, self.starts[rows])
         return replace(apart, values=values)
 
+    def without_covariates(self) -> Panel:
+        """Return the targets alone."""
+        return replace(
+            self,
+            past_covariates=None,
+            future_covariates=None,
+            static_covariates=None,
+            coming=None,
+        )
+
     def joined(self) -> Panel | None:
         """Return all series as the variates of one, None where they do not run side by side.
 

@@ -31,12 +31,15 @@ def environment() -> dict[str, Any]:
 
 
 def n_parameters(forecaster: Any) -> int | None:
-    """Return the numbers in a fitted forecaster's network; None where it has none that is seen."""
-    inside = getattr(forecaster, "forecaster_", forecaster)
-    language_model = getattr(inside, "_language_model", None)
+    """Return the numbers in a fitted forecaster's networks; None where it has none that is seen."""
+    if hasattr(forecaster, "forecaster_"):
+        inside = (forecaster.forecaster_, *getattr(forecaster, "others_", ()))
+        seen = [count for one in inside if (count := n_parameters(one)) is not None]
+        return sum(seen) if seen else None
+    language_model = getattr(forecaster, "_language_model", None)
     if language_model is not None:
         return count_parameters(language_model)
-    network = getattr(inside, "model_", None)
+    network = getattr(forecaster, "model_", None)
     if isinstance(network, torch.nn.Module):
         return sum(parameter.numel() for parameter in network.parameters())
     return getattr(forecaster, "n_parameters", None)

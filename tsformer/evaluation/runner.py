@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,8 +27,11 @@ from tsformer.evaluation.suite import ModelSpec, PretrainSpec, SuiteSpec, TaskSp
 from tsformer.evaluation.tasks import Task, load_task
 from tsformer.files import write_text
 from tsformer.forecasters import FORECASTERS
+from tsformer.forecasters.wrapping import WrappingForecaster
 
 Record = dict[str, Any]
+
+_LONGEST = 2048  # steps of history, in thousands of windows; a baseline would look at all
 
 
 def run_suite(
@@ -98,14 +101,33 @@ def _run(
 def make_forecaster(model: ModelSpec, task: TaskSpec, seed: int | None) -> Any:
     """Return an unfitted forecaster for a task."""
     parameters = model.parameters_for(task)
-    parameters["horizon"] = task.horizon
+    shared = {"horizon": task.horizon}
     if model.forecaster in PEERS:
-        return PEERS[model.forecaster](**parameters)
+        return PEERS[model.forecaster](**parameters, **shared)
     if model.forecaster not in FORECASTERS:
-        return StatisticalBaseline(model=model.forecaster, **parameters)
-    if seed is not None:
-        parameters["random_state"] = seed
-    return FORECASTERS[model.forecaster](**parameters)
+        return StatisticalBaseline(model=model.forecaster, **parameters, **shared)
+    return _made(
+        model.forecaster, parameters, shared if seed is None else shared | {"random_state": seed}
+    )
+
+
+def _made(kind: str, parameters: Mapping[str, Any], shared: Mapping[str, Any]) -> Any:
+    """Return an unfitted forecaster, made with those that it has inside.
+
+    Args:
+        kind: of `FORECASTERS`.
+        parameters: a forecaster inside is `{"forecaster": NAME, "parameters": …}`.
+        shared: what every forecaster is told; one that wraps another has it from that one.
+    """
+    made = FORECASTERS[kind]
+
+    def read(value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("forecaster") in FORECASTERS:
+            return _made(value["forecaster"], value.get("parameters", {}), shared)
+        return [read(one) for one in value] if isinstance(value, list) else value
+
+    told = {} if issubclass(made, WrappingForecaster) else shared
+    return made(**{name: read(value) for name, value in parameters.items()}, **told)
 
 
 def _pretrain(forecaster: Any, other: PretrainSpec, task: TaskSpec) -> float:
@@ -155,7 +177,8 @@ def _memory(task: Task, forecaster: Any) -> int | None:
     """Return how much history windows need: all of it where it sets the scale of MASE."""
     if task.spec.protocol != "ltsf":
         return None
-    return max(getattr(forecaster, "context_length_", 0), 2 * task.spec.season_length)
+    looks_back = min(getattr(forecaster, "_reach", 0), _LONGEST)
+    return max(looks_back, 2 * task.spec.season_length)
 
 
 @contextmanager

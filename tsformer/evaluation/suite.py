@@ -96,7 +96,8 @@ class ModelSpec:
     Attributes:
         name: unique within the suite.
         forecaster: a class of `tsformer.forecasters`, or a model of statsforecast.
-        parameters: for its constructor; the value `"task"` takes the task's own.
+        parameters: for its constructor; the value `"task"` takes the task's own. A forecaster
+            among them is `{"forecaster": NAME, "parameters": …}`.
         seeds: one run for each, given to the parameter `random_state`; none for one run without.
         joint: take series that run side by side as the variates of one item.
         tasks: parameters by the end of a task's name, where they differ; such as

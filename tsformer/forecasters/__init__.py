@@ -12,6 +12,7 @@ with quick_imports():
     from tsformer.forecasters.base import Forecaster
     from tsformer.forecasters.conformal import ConformalForecaster
     from tsformer.forecasters.coverage import coverage_report
+    from tsformer.forecasters.ensemble import EnsembleForecaster
     from tsformer.forecasters.itransformer import ITransformerForecaster
     from tsformer.forecasters.linear import DLinearForecaster, NLinearForecaster
     from tsformer.forecasters.llm import LLMForecaster
@@ -29,6 +30,7 @@ FORECASTERS = {
     for forecaster in (
         ConformalForecaster,
         DLinearForecaster,
+        EnsembleForecaster,
         ITransformerForecaster,
         LLMForecaster,
         NLinearForecaster,
@@ -51,6 +53,7 @@ __all__ = [
     "ConformalForecaster",
     "DLinearForecaster",
     "Differencing",
+    "EnsembleForecaster",
     "Forecaster",
     "ITransformerForecaster",
     "LLMForecaster",

@@ -120,7 +120,7 @@ class Forecaster(SharedParameters, ABC):
 
         `val_size` may be given per series, `[S]`.
         """
-        self.season_length_ = self.season_length or panel.freq.season_length
+        self.season_length_ = int(self.season_length or panel.freq.season_length)
         refuse_all_missing(panel, self._schema.variates)
         self.pooled_ = PooledValues.of(panel)
         self.fit_report_ = self._learn(panel if self._jointly else panel.univariate(), val_size)

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 _CLASS, _FUNCTION = "forecaster class", "function"
+_LISTS = {"others", "steps"}  # an ensemble's, a Pipeline's; elsewhere sequences are tuples
 _OF_FUNCTIONS = ("numpy", "scipy.special")
 SKLEARN_TRANSFORMERS = {
     "FunctionTransformer": "sklearn.preprocessing",
@@ -38,8 +39,8 @@ def parameters_to_json(estimator: Any) -> dict[str, Any]:
 def made_from_json(kind: str, parameters: Mapping[str, Any]) -> Any:
     """Return the unfitted estimator of a class that has these parameters."""
     read = {name: _from_json(value) for name, value in parameters.items()}
-    if "steps" in read:
-        read["steps"] = list(read["steps"])  # a Pipeline's; elsewhere sequences are tuples
+    for name in _LISTS & set(read):
+        read[name] = list(read[name])
     return _class(kind)(**read)
 
 

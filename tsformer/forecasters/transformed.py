@@ -188,13 +188,7 @@ class TransformedForecaster(WrappingForecaster):
 
 def _history(panel: Panel) -> Panel:
     """Return what transforms learn from: the last steps of every row, without covariates."""
-    return replace(
-        panel.tail(_LONGEST),
-        past_covariates=None,
-        future_covariates=None,
-        static_covariates=None,
-        coming=None,
-    ).univariate()
+    return panel.tail(_LONGEST).without_covariates().univariate()
 
 
 def _nothing_left(panel: Panel, inside: Panel) -> dict[str, list[Any]]:

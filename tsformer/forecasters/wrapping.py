@@ -17,7 +17,7 @@ from tsformer.forecasters.base import Forecaster
 from tsformer.forecasters.parameters import SharedParameters
 from tsformer.forecasters.search_spaces import Range
 
-_SHARED = tuple(parameter.name for parameter in fields(SharedParameters))
+SHARED = tuple(parameter.name for parameter in fields(SharedParameters))
 _INSIDE = "forecaster."  # before the names of its tensors
 
 
@@ -48,7 +48,7 @@ class WrappingForecaster(Forecaster):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Refuse what belongs inside."""
         for name in kwargs:
-            if name in _SHARED:
+            if name in SHARED:
                 raise TypeError(
                     f"{cls.__name__} takes no `{name}`: it has that of the forecaster inside; "
                     f"pass {name}= to that one"
@@ -88,9 +88,9 @@ class WrappingForecaster(Forecaster):
         return panel
 
     def _handed_down(self) -> dict[str, Any]:
-        """Return what the forecaster inside is told when it is restored."""
+        """Return what a forecaster inside is told when it is restored, but for its panel."""
         names = ("pooled_", "naive_errors_", "season_length_")
-        return {name: getattr(self, name) for name in names} | {"panel_": self._inside(self.panel_)}
+        return {name: getattr(self, name) for name in names}
 
     def _search_space(self, panel: Panel) -> dict[str, Range]:
         inside = self.forecaster._search_space(panel)
@@ -106,14 +106,38 @@ class WrappingForecaster(Forecaster):
         return {"forecaster_": state}, {_INSIDE + name: value for name, value in tensors.items()}
 
     def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        self.forecaster_ = clone(self.forecaster)
-        known = self._handed_down()
-        for name, value in known.items():
-            setattr(self.forecaster_, name, value)
-        inside = {k.removeprefix(_INSIDE): v for k, v in tensors.items() if k.startswith(_INSIDE)}
-        self.forecaster_._restore(state["forecaster_"], inside)
-        self.forecaster_.panel_ = known["panel_"].tail(self.forecaster_._memory)
+        panel = self._inside(self.panel_)
+        self.forecaster_ = self._restored(
+            clone(self.forecaster), panel, state["forecaster_"], part_of(tensors, _INSIDE)
+        )
+
+    def _restored(
+        self,
+        forecaster: Forecaster,
+        panel: Panel,
+        state: dict[str, Any],
+        tensors: dict[str, torch.Tensor],
+    ) -> Forecaster:
+        """Return a forecaster inside as it was when it was saved."""
+        for name, value in {**self._handed_down(), "panel_": panel}.items():
+            setattr(forecaster, name, value)
+        forecaster._restore(state, tensors)
+        forecaster.panel_ = panel.tail(forecaster._memory)
+        return forecaster
 
 
-for _name in _SHARED:
+def part_of(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the tensors whose names begin so, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def told(forecaster: Forecaster, **shared: Any) -> Forecaster:
+    """Return a forecaster after it was told what all are told, or what is inside it was."""
+    place, inside = "", forecaster
+    while isinstance(inside, WrappingForecaster):
+        place, inside = f"{place}forecaster__", inside.forecaster
+    return forecaster.set_params(**{f"{place}{name}": value for name, value in shared.items()})
+
+
+for _name in SHARED:
     setattr(WrappingForecaster, _name, property(attrgetter(f"forecaster.{_name}")))
