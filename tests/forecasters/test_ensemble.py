@@ -69,6 +69,10 @@ def ensemble(*others: Forecaster, by: float = 0.0, **parameters: Any) -> Ensembl
     return EnsembleForecaster(forecaster=first, others=[*others], **parameters)
 
 
+def judged(*others: Forecaster, by: float = 0.0) -> EnsembleForecaster:
+    return ensemble(*others, by=by, weights="held_out")
+
+
 SERIES = wave(np.arange(60))
 
 
@@ -80,36 +84,44 @@ def test_means_and_quantiles_are_averaged_by_weights() -> None:
     np.testing.assert_allclose(answer["0.9"] - answer["mean"], 0.8, atol=1e-6)
 
 
+def test_all_weigh_the_same_unless_told_otherwise() -> None:
+    forecaster = ensemble(Off(by=3), Off(by=6)).fit(SERIES)
+    np.testing.assert_allclose(forecaster.weights_, [1 / 3] * 3)
+    np.testing.assert_allclose(forecaster.predict()["mean"], wave(np.arange(60, 64)) + 3, atol=1e-6)
+
+
 def test_weights_are_those_that_forecast_held_out_steps_best() -> None:
-    np.testing.assert_allclose(ensemble(Off(by=3), by=-1).fit(SERIES).weights_, [0.75, 0.25])
-    np.testing.assert_array_equal(ensemble(Off(by=3)).fit(SERIES).weights_, [1, 0])
+    np.testing.assert_allclose(judged(Off(by=3), by=-1).fit(SERIES).weights_, [0.75, 0.25])
+    np.testing.assert_array_equal(judged(Off(by=3)).fit(SERIES).weights_, [1, 0])
 
 
 def test_only_held_out_steps_are_looked_at() -> None:
     changed = SERIES + np.where(np.arange(60) < 48, 3.0, 0.0)
-    forecaster = ensemble(Off(by=3)).fit(changed, val_size=12)
+    forecaster = judged(Off(by=3)).fit(changed, val_size=12)
     np.testing.assert_array_equal(forecaster.weights_, [1, 0])
     later = pd.DataFrame({"ds": np.arange(60), "y": SERIES + 3.0 * (np.arange(60) >= 48)})
-    told = ensemble(Off(by=3)).fit(later[:48], val_df=later[48:])
+    told = judged(Off(by=3)).fit(later[:48], val_df=later[48:])
     np.testing.assert_array_equal(told.weights_, [0, 1])
 
 
 def test_without_held_out_steps_all_weigh_the_same() -> None:
-    forecaster = ensemble(Off(by=3), Off(by=6)).fit(SERIES, val_size=0)
+    forecaster = judged(Off(by=3), Off(by=6)).fit(SERIES, val_size=0)
     np.testing.assert_allclose(forecaster.weights_, [1 / 3] * 3)
 
 
 def test_targets_side_by_side_are_judged_each_by_its_own() -> None:
     df = pd.DataFrame({"t": np.arange(60), "a": SERIES, "b": SERIES + 1})
     first = Off(horizon=4, time_col="t", target_col=["a", "b"])
-    forecaster = EnsembleForecaster(forecaster=first, others=[Off(by=1)]).fit(df)
+    forecaster = EnsembleForecaster(forecaster=first, others=[Off(by=1)], weights="held_out").fit(
+        df
+    )
     assert forecaster.predict()["variate"].unique().tolist() == ["a", "b"]
-    low = EnsembleForecaster(forecaster=first, others=[Off(by=-9)]).fit(df)
+    low = EnsembleForecaster(forecaster=first, others=[Off(by=-9)], weights="held_out").fit(df)
     np.testing.assert_array_equal(low.weights_, [1, 0])
 
 
 def test_what_has_no_weight_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    forecaster = ensemble(SeasonalNaiveForecaster(horizon=4)).fit(SERIES)
+    forecaster = judged(SeasonalNaiveForecaster(horizon=4)).fit(SERIES)
     np.testing.assert_array_equal(forecaster.weights_, [1, 0])
     monkeypatch.delattr(SeasonalNaiveForecaster, "_forecast")
     assert len(forecaster.predict()) == 4
@@ -120,7 +132,7 @@ def test_of_many_series_some_are_judged_and_all_are_forecast() -> None:
         {"unique_id": np.repeat(np.arange(3000), 20), "ds": np.tile(np.arange(20), 3000)}
     )
     df["y"] = wave(df["ds"])
-    forecaster = ensemble(Off(by=1)).fit(df)
+    forecaster = judged(Off(by=1)).fit(df)
     np.testing.assert_array_equal(forecaster.weights_, [1, 0])
     assert len(forecaster.predict()) == 12_000
 
@@ -208,6 +220,7 @@ def test_remarks_of_all_are_reported() -> None:
         ({"others": "Off"}, TypeError, "others='Off' must be a list"),
         ({"others": [3]}, TypeError, r"others\[0\]=3 must be a forecaster of tsformer"),
         ({"others": [DLinearForecaster(horizon=1, max_steps=0)]}, ValueError, "max_steps=0"),
+        ({"weights": "best"}, ValueError, "weights='best' is unknown; choose 'equal', 'held_out'"),
         ({"weights": [1]}, ValueError, "are 1; give 2, of forecaster and of each of the others"),
         ({"weights": 3}, TypeError, "weights=3 must be a list"),
         ({"weights": ["1", 2]}, TypeError, "must be numbers"),

@@ -1,4 +1,4 @@
-"""A weighted mean of several forecasters, by weights found on what is held out."""
+"""A mean of several forecasters, which weigh the same or by what would have forecast best."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -35,25 +35,27 @@ _MOST_VALUES = 200_000  # that these forecasts are compared with
 class EnsembleForecaster(WrappingForecaster):
     """Forecasts by a weighted mean of several forecasters.
 
-    All are fitted alike. Then each forecasts from cut-offs within the steps that are held out
-    (`val_size`, `val_df`, or a tail of each series), and weights are chosen that would have
-    forecast these best, all series together: ensemble selection (Caruana et al. 2004). Means are
-    averaged, and so are quantiles, level by level (Lichtendahl et al. 2013). Where nothing is held
-    out, all weigh the same.
+    Means are averaged, and so are quantiles, level by level (Lichtendahl et al. 2013). A network
+    that was trained on your series and TSFormer, which knows series in general, err differently,
+    so that together they are often better than either.
 
-    A network that was trained on your series and TSFormer, which knows series in general, err
-    differently, so that together they are often better than either.
+    All are fitted alike. They weigh the same, which is hard to improve on (Clemen 1989), or, with
+    `weights="held_out"`, what would have forecast best from cut-offs within the steps that are held
+    out (`val_size`, `val_df`, or a tail of each series), all series together: ensemble selection
+    (Caruana et al. 2004). That pays where some of them are much worse than others, and where there
+    are many horizons to judge by; where nothing is held out, all weigh the same.
 
     Args:
         forecaster: the first one. Its horizon, quantiles and columns are those of all, and so are
             its covariates, which the others may name, too, or do without.
         others: forecasters to average it with. The same one several times is as many networks:
             the k-th of the others has the `random_state` of the first, plus k.
-        weights: of `forecaster` and each of the others, in proportion; None to find them.
+        weights: `"equal"`, `"held_out"`, or numbers for `forecaster` and each of the others, of
+            which the proportions count.
     """
 
     others: Sequence[Forecaster]
-    weights: Sequence[float] | None = None
+    weights: Literal["equal", "held_out"] | Sequence[float] = "equal"
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -66,8 +68,13 @@ class EnsembleForecaster(WrappingForecaster):
             _refuse_unshared_covariates(number, other._schema, self._schema)
         for member in self._unfitted():
             member._check_parameters()
-        if self.weights is not None:
+        if not isinstance(self.weights, str):
             _check_weights(self.weights, 1 + len(self.others))
+        elif self.weights not in ("equal", "held_out"):
+            raise ValueError(
+                f"weights={self.weights!r} is unknown; choose 'equal', 'held_out', or a number for "
+                "each forecaster"
+            )
 
     @property
     def _members(self) -> list[Forecaster]:
@@ -90,11 +97,12 @@ class EnsembleForecaster(WrappingForecaster):
         for member in members:
             member.fit_panel(_seen_by(member, panel), val_size)
         self.forecaster_, *self.others_ = members
-        if self.weights is None:
+        if self.weights == "held_out":
             held_out = held_out_sizes(panel.lengths, self.horizon, val_size)
             self.weights_ = self._found_weights(panel, held_out)
         else:
-            self.weights_ = np.asarray(self.weights, dtype=np.float64) / np.sum(self.weights)
+            weights = np.ones(len(members)) if self.weights == "equal" else np.array(self.weights)
+            self.weights_ = weights / weights.sum()
         return self._report()
 
     def _unfitted(self) -> list[Forecaster]:
