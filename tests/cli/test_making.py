@@ -147,6 +147,9 @@ def test_an_ensemble_is_made_of_several(call: Any, file: Path, sales: pd.DataFra
     code, _, err = call("predict", file, *words)
     assert code == 1
     assert "an ensemble needs others; say --parameters.others NAME" in err
+    code, _, err = call("predict", file, *words, "--parameters.others", "3")
+    assert code == 1
+    assert "--parameters.others is 3, which names no forecaster; say --parameters.others" in err
 
 
 def test_help_explains_how_to_wrap(call: Any) -> None:

@@ -278,7 +278,7 @@ def test_seeds_reach_language_models() -> None:
 
 
 def test_forecasters_inside_another_are_told_the_same() -> None:
-    naive = {"forecaster": "SeasonalNaiveForecaster", "parameters": {"season_length": 3}}
+    naive = {"forecaster": "SeasonalNaiveForecaster", "parameters": {"season_length": "task"}}
     net = {"forecaster": "DLinearForecaster", "parameters": {"max_steps": 2}}
     several = {"forecaster": {"forecaster": "ConformalForecaster", "parameters": {}}}
     several["forecaster"]["parameters"] = {"forecaster": net, "n_windows": 2}
@@ -290,7 +290,27 @@ def test_forecasters_inside_another_are_told_the_same() -> None:
     assert made.forecaster.n_windows == 2
     assert made.forecaster.forecaster.max_steps == 2
     assert [one.horizon for one in made.others] == [12, 12]
-    assert made.others[0].season_length == 3
+    assert made.others[0].season_length == 12
+
+
+def test_what_describes_no_forecaster_is_said(tmp_path: Path) -> None:
+    described: list[tuple[Any, str]] = [
+        ({"forecaster": "Nope"}, "forecaster: 'Nope' is none; there are ConformalForecaster, "),
+        ({"forecaster": "DLinearForecaster", "size": 3}, "'size' is unknown; say forecaster: and"),
+    ]
+    for inside, message in described:
+        spec = ModelSpec(
+            name="x", forecaster="ConformalForecaster", parameters={"forecaster": inside}
+        )
+        record = run_suite(make_suite(NAIVE, spec, tasks=(OTHER,)), tmp_path)[1]
+        assert record["status"] == "failed"
+        assert message in record["error"]
+
+
+def test_the_seed_and_the_horizon_of_a_run_count_more_than_those_of_its_model() -> None:
+    spec = replace(NGRAM, parameters={"model": "ngram", "random_state": 7, "horizon": 2})
+    made = make_forecaster(spec, LAST, 3)
+    assert (made.random_state, made.horizon) == (3, 6)
 
 
 NET = ModelSpec(

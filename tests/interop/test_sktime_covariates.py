@@ -12,7 +12,12 @@ pytest.importorskip("sktime")
 
 from sktime.forecasting.compose import ForecastX
 
-from tsformer import ConformalForecaster, PatchTSTForecaster, SeasonalNaiveForecaster
+from tsformer import (
+    ConformalForecaster,
+    EnsembleForecaster,
+    PatchTSTForecaster,
+    SeasonalNaiveForecaster,
+)
 from tsformer import TSFormerForecaster as TSFormer
 from tsformer.interop.sktime import SktimeForecaster
 
@@ -62,6 +67,19 @@ def test_forecaster_wrapped_by_another_takes_covariates() -> None:
     assert SktimeForecaster(wrapped).get_tag("capability:exogenous")
     forecast = fitted(wrapped).predict(X=X[70:])
     np.testing.assert_allclose(forecast, Y[70:], atol=1)
+
+
+def test_forecasters_of_an_ensemble_take_covariates() -> None:
+    named = TSFormer(future_covariates=["promo"])
+    forecaster = fitted(EnsembleForecaster(forecaster=named, others=[named]))
+    np.testing.assert_allclose(forecaster.predict(X=X[70:]), Y[70:], atol=1)
+    past = PatchTSTForecaster(horizon=10, **SMALL, past_covariates=["noise", "promo"])
+    several = [
+        ConformalForecaster(forecaster=past, n_windows=1),
+        SeasonalNaiveForecaster(horizon=1),
+    ]
+    mixed = EnsembleForecaster(forecaster=past, others=several)
+    assert np.isfinite(fitted(mixed).predict()).all()
 
 
 def test_only_columns_that_the_forecaster_names_count() -> None:

@@ -52,7 +52,7 @@ def _others(described: Any, shared: Mapping[str, Any]) -> list[Forecaster]:
     if described is None:
         raise ValueError(f"an ensemble needs others; {_OTHERS}")
     several = described if isinstance(described, list) else [described]
-    named = [_described(one, "forecaster", _OTHERS) for one in several]
+    named = [_described(one, "forecaster", _OTHERS, parameter="others") for one in several]
     plain = {word: value for word, value in shared.items() if not word.endswith("_covariates")}
     return [make_forecaster(name, plain, parameters) for name, parameters in named]
 
@@ -88,20 +88,30 @@ def _check_transformer(name: str) -> None:
         raise ValueError(f"--parameters.transformer={name} is no transformer; {hint}")
 
 
-def _described(given: Any, kind: str, remedy: str) -> tuple[str, dict[str, Any]]:
-    """Return a name and parameters from what describes a forecaster or a transformer."""
+def _described(
+    given: Any, kind: str, remedy: str, parameter: str | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Return a name and parameters from what describes a forecaster or a transformer.
+
+    Args:
+        given: what was said.
+        kind: `"forecaster"` or `"transformer"`.
+        remedy: what to say instead.
+        parameter: where it was said; None for `kind`.
+    """
     described = {kind: given} if isinstance(given, str) else given
+    place = f"--parameters.{parameter or kind}"
     if not isinstance(described, Mapping) or not isinstance(described.get(kind), str):
         raise ValueError(
-            f"--parameters.{kind} is {given!r}, which names no {kind}; {remedy}; or, with "
-            f"parameters, --parameters.{kind}.{kind} NAME and --parameters.{kind}.parameters.…"
+            f"{place} is {given!r}, which names no {kind}; {remedy}; or, with parameters, "
+            f"{place}.{kind} NAME and {place}.parameters.…"
         )
     others = sorted({*described} - {kind, "parameters"})
     parameters = described.get("parameters") or {}
     if others or not isinstance(parameters, Mapping):
         raise ValueError(
-            f"--parameters.{kind} has {others or parameters!r}; it takes {kind}, a name, and "
-            "parameters, which are given by their names"
+            f"{place} has {others or parameters!r}; it takes {kind}, a name, and parameters, which "
+            "are given by their names"
         )
     return described[kind], dict(parameters)
 

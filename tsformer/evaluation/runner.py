@@ -122,12 +122,22 @@ def _made(kind: str, parameters: Mapping[str, Any], shared: Mapping[str, Any]) -
     made = FORECASTERS[kind]
 
     def read(value: Any) -> Any:
-        if isinstance(value, Mapping) and value.get("forecaster") in FORECASTERS:
-            return _made(value["forecaster"], value.get("parameters", {}), shared)
+        if isinstance(value, Mapping) and "forecaster" in value:
+            _check_description(value)
+            return _made(value["forecaster"], value.get("parameters") or {}, shared)
         return [read(one) for one in value] if isinstance(value, list) else value
 
     told = {} if issubclass(made, WrappingForecaster) else shared
-    return made(**{name: read(value) for name, value in parameters.items()}, **told)
+    return made(**{**{name: read(value) for name, value in parameters.items()}, **told})
+
+
+def _check_description(described: Mapping[str, Any]) -> None:
+    """Raise a ValueError unless this describes a forecaster."""
+    name, others = described["forecaster"], sorted({*described} - {"forecaster", "parameters"})
+    if not isinstance(name, str) or name not in FORECASTERS:
+        raise ValueError(f"forecaster: {name!r} is none; there are {', '.join(FORECASTERS)}")
+    if others:
+        raise ValueError(f"{name}: {others[0]!r} is unknown; say forecaster: and parameters:")
 
 
 def _pretrain(forecaster: Any, other: PretrainSpec, task: TaskSpec) -> float:

@@ -119,7 +119,16 @@ class ModelSpec:
         for end, given in self.tasks.items():
             if task.name.endswith(end):
                 merged |= given
-        return {k: getattr(task, k) if value == "task" else value for k, value in merged.items()}
+        return {name: _of_task(name, value, task) for name, value in merged.items()}
+
+
+def _of_task(name: str, value: Any, task: TaskSpec) -> Any:
+    """Return the value of a parameter, also of a forecaster inside; the task's where it says so."""
+    if isinstance(value, Mapping):
+        return {key: _of_task(key, one, task) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_of_task(name, one, task) for one in value]
+    return getattr(task, name) if value == "task" else value
 
 
 @dataclass(frozen=True, kw_only=True)

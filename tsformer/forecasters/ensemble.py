@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from numbers import Real
@@ -29,6 +29,8 @@ _JUDGED = (0.1, 0.5, 0.9)  # levels that weights are found by
 _MOST_CUTOFFS = 100  # of a series
 _MOST_ROWS = 2000  # series times cut-offs, which each forecaster is asked for
 _MOST_VALUES = 200_000  # that these forecasts are compared with
+_STEPS_AT_ONCE = 1 << 24  # of the histories before these cut-offs
+_WORDS = ("equal", "held_out")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -43,11 +45,16 @@ class EnsembleForecaster(WrappingForecaster):
     `weights="held_out"`, what would have forecast best from cut-offs within the steps that are held
     out (`val_size`, `val_df`, or a tail of each series), all series together: ensemble selection
     (Caruana et al. 2004). That pays where some of them are much worse than others, and where there
-    are many horizons to judge by; where nothing is held out, all weigh the same.
+    are many horizons to judge by. Those that are trained or calibrated with a look at the held out
+    steps seem a little better by these than they are. Where less than a horizon is held out, all
+    weigh the same.
+
+    A forecaster has no say on a series that has no value among the latest steps that it looks at.
 
     Args:
-        forecaster: the first one. Its horizon, quantiles and columns are those of all, and so are
-            its covariates, which the others may name, too, or do without.
+        forecaster: the first one. Its horizon, quantiles and columns are those of all; so are its
+            season, for those that name none, and its covariates, which the others may name, too,
+            or do without.
         others: forecasters to average it with. The same one several times is as many networks:
             the k-th of the others has the `random_state` of the first, plus k.
         weights: `"equal"`, `"held_out"`, or numbers for `forecaster` and each of the others, of
@@ -59,22 +66,13 @@ class EnsembleForecaster(WrappingForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for number, other in enumerate(_listed("others", self.others)):
-            if not isinstance(other, Forecaster):
-                raise TypeError(
-                    f"others[{number}]={other!r} must be a forecaster of tsformer, such as "
-                    "TSFormerForecaster()"
-                )
-            _refuse_unshared_covariates(number, other._schema, self._schema)
-        for member in self._unfitted():
-            member._check_parameters()
-        if not isinstance(self.weights, str):
-            _check_weights(self.weights, 1 + len(self.others))
-        elif self.weights not in ("equal", "held_out"):
-            raise ValueError(
-                f"weights={self.weights!r} is unknown; choose 'equal', 'held_out', or a number for "
-                "each forecaster"
-            )
+        if isinstance(self.others, Forecaster | str) or not isinstance(self.others, Sequence):
+            raise TypeError(f"others={self.others!r} must be a list of forecasters")
+        if not self.others:
+            raise ValueError("others is empty; give one forecaster or more")
+        for number, other in enumerate(self.others):
+            _check_other(f"others[{number}]", other, self._schema)
+        _check_weights(self.weights, 1 + len(self.others))
 
     @property
     def _members(self) -> list[Forecaster]:
@@ -90,75 +88,111 @@ class EnsembleForecaster(WrappingForecaster):
 
     @property
     def _sight(self) -> int:
-        return max(member._sight for member in self._members)
+        weighed = zip(self._members, self.weights_, strict=True)
+        return max(member._sight for member, weight in weighed if weight > 0)
 
     def _learn(self, panel: Panel, val_size: int | np.ndarray | None) -> FitReport:
         members = self._unfitted()
         for member in members:
             member.fit_panel(_seen_by(member, panel), val_size)
         self.forecaster_, *self.others_ = members
-        if self.weights == "held_out":
+        if not isinstance(self.weights, str):
+            weights = np.array(self.weights, dtype=np.float64)
+            weights /= weights.max()  # a sum of the largest numbers would be infinite
+            self.weights_ = weights / weights.sum()
+        elif self.weights == "equal":
+            self.weights_ = self._equal_weights()
+        else:
             held_out = held_out_sizes(panel.lengths, self.horizon, val_size)
             self.weights_ = self._found_weights(panel, held_out)
-        else:
-            weights = np.ones(len(members)) if self.weights == "equal" else np.array(self.weights)
-            self.weights_ = weights / weights.sum()
         return self._report()
+
+    def _equal_weights(self) -> np.ndarray:
+        return np.full(len(self._members), 1 / len(self._members))
 
     def _unfitted(self) -> list[Forecaster]:
         """Return copies of all, which are told what all forecasters are told."""
-        shared = {name: getattr(self, name) for name in SHARED}
-        others = (
-            told(clone(other), **{**shared, "random_state": self.random_state + number})
-            for number, other in enumerate(self.others, 1)
-        )
-        return [clone(self.forecaster), *others]
+        members = [clone(self.forecaster)]
+        for number, other in enumerate(self.others, 1):
+            shared = {name: getattr(self, name) for name in SHARED}
+            shared["random_state"] += number
+            shared["season_length"] = other.season_length or self.season_length
+            members.append(told(clone(other), **shared))
+        return members
 
     def _found_weights(self, panel: Panel, held_out: np.ndarray) -> np.ndarray:
         """Return the weights that forecast best from cut-offs within the held out steps."""
         numbers, cutoffs = _cutoffs(panel, held_out, self.horizon)
         if not len(numbers):
-            return np.full(len(self._members), 1 / len(self._members))
-        forecasts = []
-        for member in self._members:
-            seen = _seen_by(member, panel)
-            history = seen.excerpts(numbers, cutoffs, member._reach, self.horizon)
-            forecasts.append(forecast_all(member, history, self.horizon, _JUDGED).quantiles)
+            return self._equal_weights()
         variates = np.arange(panel.n_variates)
         rows = (numbers[:, None] * panel.n_variates + variates).reshape(-1)
         begins = panel.offsets[:-1][numbers] + cutoffs
         steps = begins[:, None, None] + np.arange(self.horizon)
         truth = panel.values[variates[:, None], steps].reshape(len(rows), self.horizon)
-        return select_weights(np.stack(forecasts), truth, _JUDGED, naive_errors(panel)[rows])
+        n_parts = -(-len(numbers) * panel.n_variates * self._reach // _STEPS_AT_ONCE)
+        parts = np.array_split(np.arange(len(numbers)), n_parts)
+        judged = [self._quantiles(panel, numbers[part], cutoffs[part]) for part in parts]
+        quantiles, seen = (np.concatenate(arrays, axis=1) for arrays in zip(*judged, strict=True))
+        truth[~seen.all(axis=0)] = np.nan  # such forecasts are not of all of them
+        return select_weights(quantiles, truth, _JUDGED, naive_errors(panel)[rows])
+
+    def _quantiles(
+        self, panel: Panel, numbers: np.ndarray, cutoffs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return forecasts from cut-offs, `[M, E * C, H, Q]`, and who sees, `[M, E * C]`."""
+        history = panel.excerpts(numbers, cutoffs, self._reach, self.horizon)
+        quantiles = [
+            forecast_all(member, _seen_by(member, history), self.horizon, _JUDGED).quantiles
+            for member in self._members
+        ]
+        return np.stack(quantiles), self._seeing(history)
 
     def _report(self) -> FitReport:
-        """Return the first one's report, with the remarks of all."""
+        """Return the first one's report, with the remarks of all and the first training."""
         reports = [member.fit_report_ for member in self._members]
-        remarks = dict(chain.from_iterable(report.remarks.items() for report in reports[::-1]))
-        return replace(reports[0], remarks=remarks)
+        remarks: dict[str, list[Any]] = {}
+        for name, found in chain.from_iterable(report.remarks.items() for report in reports):
+            known = remarks.setdefault(name, [])
+            known += [one for one in found if one not in known]
+        trained = (report.training for report in reports if report.training is not None)
+        return replace(reports[0], remarks=remarks, training=next(trained, None))
 
-    def _weighted(self) -> Iterator[tuple[Forecaster, float]]:
-        """Yield the forecasters that have a weight, with it."""
-        for member, weight in zip(self._members, self.weights_.tolist(), strict=True):
-            if weight > 0:
-                yield member, weight
+    def _seeing(self, panel: Panel) -> np.ndarray:
+        """Return whether each forecaster has a recent value of each variate, `[M, S * C]`."""
+        recent = [panel.tail(member._sight).univariate() for member in self._members]
+        return np.stack([part.known_counts > 0 for part in recent])
+
+    def _row_weights(self, panel: Panel) -> np.ndarray:
+        """Return the weights by variate, `[M, S * C]`: of those that have a recent value of it."""
+        weights = self.weights_[:, None] * self._seeing(panel)
+        total = weights.sum(axis=0)
+        found: np.ndarray = np.where(total > 0, weights, self.weights_[:, None])
+        return found / np.where(total > 0, total, 1.0)
 
     def _forecast(self, panel: Panel, horizon: int, levels: tuple[float, ...]) -> Forecast:
         mean: Any = 0.0
         quantiles: Any = 0.0
-        for member, weight in self._weighted():
+        for member, weights in zip(self._members, self._row_weights(panel), strict=True):
+            if not weights.any():
+                continue
             forecast = forecast_all(member, _seen_by(member, panel), horizon, levels)
-            mean = mean + weight * forecast.mean
-            quantiles = quantiles + weight * forecast.quantiles
+            mean = mean + weights[:, None] * forecast.mean
+            quantiles = quantiles + weights[:, None, None] * forecast.quantiles
         return Forecast(mean=mean, quantiles=quantiles, levels=levels)
 
     def _sample(self, panel: Panel, horizon: int, n_samples: int) -> np.ndarray:
         """Return paths of the one that weighs most, moved to the quantiles of all."""
-        member, _ = max(self._weighted(), key=lambda pair: pair[1])
-        seen = _seen_by(member, panel)
-        paths = sample_all(member, seen, horizon, n_samples)
-        before = forecast_all(member, seen, horizon, LEVELS)
-        return transport(paths, before.quantiles, self._forecast(panel, horizon, LEVELS).quantiles)
+        heaviest = self._row_weights(panel).argmax(axis=0)
+        after = self._forecast(panel, horizon, LEVELS).quantiles
+        paths = np.empty((len(heaviest), n_samples, horizon))
+        for number in np.unique(heaviest):
+            member, rows = self._members[number], heaviest == number
+            seen = _seen_by(member, panel)
+            drawn = sample_all(member, seen, horizon, n_samples)[rows]
+            before = forecast_all(member, seen, horizon, LEVELS).quantiles[rows]
+            paths[rows] = transport(drawn, before, after[rows])
+        return paths
 
     def update_panel(self, panel: Panel) -> Self:
         """Go on with a panel that continues the fitted one, inside, too; return self."""
@@ -196,41 +230,51 @@ def _seen_by(member: Forecaster, panel: Panel) -> Panel:
     return panel if _covariates(member._schema) else panel.without_covariates()
 
 
-def _covariates(schema: Schema) -> list[str]:
-    named = (schema.past_covariates, schema.future_covariates, schema.static_covariates)
-    return [*chain.from_iterable(named)]
+def _covariates(schema: Schema) -> list[set[str]]:
+    """Return the names of the covariates of the past, of the future and of a series."""
+    kinds = (schema.past_covariates, schema.future_covariates, schema.static_covariates)
+    return [set(names) for names in kinds]
 
 
-def _refuse_unshared_covariates(number: int, schema: Schema, first: Schema) -> None:
-    """Raise a ValueError for one of the others that names other covariates than the first."""
-    named = _covariates(schema)
-    if named and named != _covariates(first):
+def _check_other(name: str, other: Any, first: Schema) -> None:
+    """Raise an error that names one of the others where it cannot be averaged with the first."""
+    if not isinstance(other, Forecaster):
+        raise TypeError(
+            f"{name}={other!r} must be a forecaster of tsformer, such as TSFormerForecaster()"
+        )
+    try:
+        other._check_parameters()
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
+    named, known = _covariates(other._schema), _covariates(first)
+    if any(named) and named != known:
         raise ValueError(
-            f"others[{number}] names the covariates {named}, forecaster {_covariates(first)}; "
-            "name the same, or none"
+            f"{name} names past, future and static covariates {_words(named)}, but forecaster "
+            f"{_words(known)}; name the same, or none"
         )
 
 
+def _words(kinds: list[set[str]]) -> str:
+    return ", ".join(str(sorted(names)) for names in kinds)
+
+
 def _check_weights(weights: Any, n_members: int) -> None:
-    for weight in _listed("weights", weights):
-        if isinstance(weight, bool) or not isinstance(weight, Real):
-            raise TypeError(f"weights={weights!r} must be numbers")
+    """Raise an error that names `weights` unless they are a word or numbers."""
+    if isinstance(weights, str) and weights in _WORDS:
+        return
+    if isinstance(weights, str) or not isinstance(weights, Sequence | np.ndarray):
+        known = ", ".join(map(repr, _WORDS))
+        raise TypeError(f"weights={weights!r} must be {known}, or a number for each forecaster")
+    if not all(isinstance(one, Real) and not isinstance(one, bool) for one in weights):
+        raise TypeError(f"weights={weights!r} must be numbers")
     if len(weights) != n_members:
         raise ValueError(
             f"weights={weights!r} are {len(weights)}; give {n_members}, of forecaster and of each "
             "of the others"
         )
-    if not (np.isfinite(weights).all() and min(weights) >= 0 and sum(weights) > 0):
+    numbers = np.array([float(one) for one in weights])
+    if not (np.isfinite(numbers).all() and numbers.min() >= 0 and numbers.max() > 0):
         raise ValueError(f"weights={weights!r} must be 0 or more, and one of them above 0")
-
-
-def _listed(name: str, value: Any) -> Sequence[Any]:
-    """Return a list that has something in it."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{name}={value!r} must be a list")
-    if not value:
-        raise ValueError(f"{name} is empty; give one or more")
-    return value
 
 
 def _cutoffs(panel: Panel, held_out: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:

@@ -70,7 +70,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | PathLike[str]) -> None
         "naive_errors": np.stack([errors.get(name, unknown) for name in panel.ids.tolist()]),
         **covariate_arrays(panel),
     }
-    everything = {f"model.{name}": tensor.contiguous() for name, tensor in tensors.items()}
+    everything = {f"model.{name}": tensor.clone() for name, tensor in tensors.items()}
     everything |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))

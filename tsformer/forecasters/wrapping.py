@@ -89,7 +89,7 @@ class WrappingForecaster(Forecaster):
 
     def _handed_down(self) -> dict[str, Any]:
         """Return what a forecaster inside is told when it is restored, but for its panel."""
-        names = ("pooled_", "naive_errors_", "season_length_")
+        names = ("pooled_", "naive_errors_")
         return {name: getattr(self, name) for name in names}
 
     def _search_space(self, panel: Panel) -> dict[str, Range]:
@@ -121,6 +121,7 @@ class WrappingForecaster(Forecaster):
         """Return a forecaster inside as it was when it was saved."""
         for name, value in {**self._handed_down(), "panel_": panel}.items():
             setattr(forecaster, name, value)
+        forecaster.season_length_ = int(forecaster.season_length or self.season_length_)
         forecaster._restore(state, tensors)
         forecaster.panel_ = panel.tail(forecaster._memory)
         return forecaster

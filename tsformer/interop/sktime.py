@@ -213,11 +213,21 @@ def _tell(forecaster: Forecaster, y: pd.DataFrame, X: pd.DataFrame | None, horiz
         time_col=TIME,
         target_col=targets if len(targets) > 1 else targets[0],
     )
-    if not hasattr(inside, "future_covariates"):
+    _relabel(forecaster)
+    if not hasattr(inside, "future_covariates") or inside.future_covariates or X is None:
         return
-    past = list(getattr(inside, "past_covariates", ()))
-    unnamed = [] if X is None else [name for name in X.columns if name not in past]
-    future = list(inside.future_covariates) or unnamed
-    inside.set_params(future_covariates=[covariate_label(name) for name in future])
-    if past:
-        inside.set_params(past_covariates=[covariate_label(name) for name in past])
+    past = getattr(inside, "past_covariates", ())
+    labels = map(covariate_label, X.columns)
+    inside.set_params(future_covariates=[name for name in labels if name not in past])
+
+
+def _relabel(forecaster: Any) -> None:
+    """Name covariates as `training_frame` does, where a forecaster, or one inside, names any."""
+    inside = _innermost(forecaster)
+    for kind in ("past_covariates", "future_covariates"):
+        if names := getattr(inside, kind, ()):
+            inside.set_params(**{kind: [covariate_label(name) for name in names]})
+    while isinstance(forecaster, WrappingForecaster):
+        for other in getattr(forecaster, "others", ()):
+            _relabel(other)
+        forecaster = forecaster.forecaster
