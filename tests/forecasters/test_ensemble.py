@@ -268,6 +268,9 @@ def test_covariates_reach_those_that_name_them() -> None:
     assert len(forecaster.predict(future_df=df[-4:].drop(columns="y"))) == 4
     with pytest.raises(ValueError, match="promo"):
         forecaster.predict()
+    assert forecaster.panel_.future_covariates is not None
+    assert forecaster.others_[0].panel_.future_covariates is not None
+    assert forecaster.others_[1].panel_.future_covariates is None
     past = TrainedTSFormerForecaster(horizon=4, past_covariates=["promo"], n_heads=2, **TINY)
     for unlike in (others[1], past):
         with pytest.raises(

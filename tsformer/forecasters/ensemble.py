@@ -19,17 +19,11 @@ from tsformer.forecasters.checks import FitReport
 from tsformer.forecasters.conformal_paths import transport
 from tsformer.forecasters.conformal_scores import LEVELS
 from tsformer.forecasters.defaults import held_out_sizes
-from tsformer.forecasters.ensemble_selection import select_weights
+from tsformer.forecasters.ensemble_judging import covariates_of, found_weights, seeing, seen_by
 from tsformer.forecasters.fallback import forecast_all, sample_all
-from tsformer.forecasters.score import naive_errors
 from tsformer.forecasters.wrapping import SHARED, WrappingForecaster, part_of, told
 from tsformer.types import Forecast
 
-_JUDGED = (0.1, 0.5, 0.9)  # levels that weights are found by
-_MOST_CUTOFFS = 100  # of a series
-_MOST_ROWS = 2000  # series times cut-offs, which each forecaster is asked for
-_MOST_VALUES = 200_000  # that these forecasts are compared with
-_STEPS_AT_ONCE = 1 << 24  # of the histories before these cut-offs
 _WORDS = ("equal", "held_out")
 
 
@@ -94,21 +88,18 @@ class EnsembleForecaster(WrappingForecaster):
     def _learn(self, panel: Panel, val_size: int | np.ndarray | None) -> FitReport:
         members = self._unfitted()
         for member in members:
-            member.fit_panel(_seen_by(member, panel), val_size)
+            member.fit_panel(seen_by(member, panel), val_size)
         self.forecaster_, *self.others_ = members
         if not isinstance(self.weights, str):
             weights = np.array(self.weights, dtype=np.float64)
             weights /= weights.max()  # a sum of the largest numbers would be infinite
             self.weights_ = weights / weights.sum()
         elif self.weights == "equal":
-            self.weights_ = self._equal_weights()
+            self.weights_ = np.full(len(members), 1 / len(members))
         else:
             held_out = held_out_sizes(panel.lengths, self.horizon, val_size)
-            self.weights_ = self._found_weights(panel, held_out)
+            self.weights_ = found_weights(members, panel, held_out)
         return self._report()
-
-    def _equal_weights(self) -> np.ndarray:
-        return np.full(len(self._members), 1 / len(self._members))
 
     def _unfitted(self) -> list[Forecaster]:
         """Return copies of all, which are told what all forecasters are told."""
@@ -120,34 +111,6 @@ class EnsembleForecaster(WrappingForecaster):
             members.append(told(clone(other), **shared))
         return members
 
-    def _found_weights(self, panel: Panel, held_out: np.ndarray) -> np.ndarray:
-        """Return the weights that forecast best from cut-offs within the held out steps."""
-        numbers, cutoffs = _cutoffs(panel, held_out, self.horizon)
-        if not len(numbers):
-            return self._equal_weights()
-        variates = np.arange(panel.n_variates)
-        rows = (numbers[:, None] * panel.n_variates + variates).reshape(-1)
-        begins = panel.offsets[:-1][numbers] + cutoffs
-        steps = begins[:, None, None] + np.arange(self.horizon)
-        truth = panel.values[variates[:, None], steps].reshape(len(rows), self.horizon)
-        n_parts = -(-len(numbers) * panel.n_variates * self._reach // _STEPS_AT_ONCE)
-        parts = np.array_split(np.arange(len(numbers)), n_parts)
-        judged = [self._quantiles(panel, numbers[part], cutoffs[part]) for part in parts]
-        quantiles, seen = (np.concatenate(arrays, axis=1) for arrays in zip(*judged, strict=True))
-        truth[~seen.all(axis=0)] = np.nan  # such forecasts are not of all of them
-        return select_weights(quantiles, truth, _JUDGED, naive_errors(panel)[rows])
-
-    def _quantiles(
-        self, panel: Panel, numbers: np.ndarray, cutoffs: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return forecasts from cut-offs, `[M, E * C, H, Q]`, and who sees, `[M, E * C]`."""
-        history = panel.excerpts(numbers, cutoffs, self._reach, self.horizon)
-        quantiles = [
-            forecast_all(member, _seen_by(member, history), self.horizon, _JUDGED).quantiles
-            for member in self._members
-        ]
-        return np.stack(quantiles), self._seeing(history)
-
     def _report(self) -> FitReport:
         """Return the first one's report, with the remarks of all and the first training."""
         reports = [member.fit_report_ for member in self._members]
@@ -158,14 +121,9 @@ class EnsembleForecaster(WrappingForecaster):
         trained = (report.training for report in reports if report.training is not None)
         return replace(reports[0], remarks=remarks, training=next(trained, None))
 
-    def _seeing(self, panel: Panel) -> np.ndarray:
-        """Return whether each forecaster has a recent value of each variate, `[M, S * C]`."""
-        recent = [panel.tail(member._sight).univariate() for member in self._members]
-        return np.stack([part.known_counts > 0 for part in recent])
-
     def _row_weights(self, panel: Panel) -> np.ndarray:
         """Return the weights by variate, `[M, S * C]`: of those that have a recent value of it."""
-        weights = self.weights_[:, None] * self._seeing(panel)
+        weights = self.weights_[:, None] * seeing(self._members, panel)
         total = weights.sum(axis=0)
         found: np.ndarray = np.where(total > 0, weights, self.weights_[:, None])
         return found / np.where(total > 0, total, 1.0)
@@ -176,7 +134,7 @@ class EnsembleForecaster(WrappingForecaster):
         for member, weights in zip(self._members, self._row_weights(panel), strict=True):
             if not weights.any():
                 continue
-            forecast = forecast_all(member, _seen_by(member, panel), horizon, levels)
+            forecast = forecast_all(member, seen_by(member, panel), horizon, levels)
             mean = mean + weights[:, None] * forecast.mean
             quantiles = quantiles + weights[:, None, None] * forecast.quantiles
         return Forecast(mean=mean, quantiles=quantiles, levels=levels)
@@ -188,7 +146,7 @@ class EnsembleForecaster(WrappingForecaster):
         paths = np.empty((len(heaviest), n_samples, horizon))
         for number in np.unique(heaviest):
             member, rows = self._members[number], heaviest == number
-            seen = _seen_by(member, panel)
+            seen = seen_by(member, panel)
             drawn = sample_all(member, seen, horizon, n_samples)[rows]
             before = forecast_all(member, seen, horizon, LEVELS).quantiles[rows]
             paths[rows] = transport(drawn, before, after[rows])
@@ -197,7 +155,7 @@ class EnsembleForecaster(WrappingForecaster):
     def update_panel(self, panel: Panel) -> Self:
         """Go on with a panel that continues the fitted one, inside, too; return self."""
         for other in self.others_:
-            other.update_panel(_seen_by(other, panel))
+            other.update_panel(seen_by(other, panel))
         return super().update_panel(panel)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -214,7 +172,7 @@ class EnsembleForecaster(WrappingForecaster):
         others = zip(self._unfitted()[1:], state["others_"], strict=True)
         self.others_ = [
             self._restored(
-                other, _seen_by(other, self.panel_), inside, part_of(tensors, _prefix(number))
+                other, seen_by(other, self.panel_), inside, part_of(tensors, _prefix(number))
             )
             for number, (other, inside) in enumerate(others)
         ]
@@ -223,17 +181,6 @@ class EnsembleForecaster(WrappingForecaster):
 def _prefix(number: int) -> str:
     """Return what the names of the tensors of one of the others begin with."""
     return f"others.{number}."
-
-
-def _seen_by(member: Forecaster, panel: Panel) -> Panel:
-    """Return a panel as one of the forecasters sees it: with covariates if it names any."""
-    return panel if _covariates(member._schema) else panel.without_covariates()
-
-
-def _covariates(schema: Schema) -> list[set[str]]:
-    """Return the names of the covariates of the past, of the future and of a series."""
-    kinds = (schema.past_covariates, schema.future_covariates, schema.static_covariates)
-    return [set(names) for names in kinds]
 
 
 def _check_other(name: str, other: Any, first: Schema) -> None:
@@ -246,7 +193,7 @@ def _check_other(name: str, other: Any, first: Schema) -> None:
         other._check_parameters()
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
-    named, known = _covariates(other._schema), _covariates(first)
+    named, known = covariates_of(other._schema), covariates_of(first)
     if any(named) and named != known:
         raise ValueError(
             f"{name} names past, future and static covariates {_words(named)}, but forecaster "
@@ -275,23 +222,3 @@ def _check_weights(weights: Any, n_members: int) -> None:
     numbers = np.array([float(one) for one in weights])
     if not (np.isfinite(numbers).all() and numbers.min() >= 0 and numbers.max() > 0):
         raise ValueError(f"weights={weights!r} must be 0 or more, and one of them above 0")
-
-
-def _cutoffs(panel: Panel, held_out: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return series and cut-offs, `[E]`, spread over the held out steps, at most 100 a series.
-
-    Of many series some are taken, from all over the panel.
-    """
-    room = held_out - horizon  # steps between the first and the last cut-off of a series
-    most = max(1, min(_MOST_ROWS, _MOST_VALUES // horizon) // panel.n_variates)
-    known = panel.lengths - held_out > panel.first_known
-    chosen = np.flatnonzero((room >= 0) & known)
-    if not len(chosen):
-        return chosen, chosen
-    chosen = chosen[:: -(-len(chosen) // most)]
-    n_cutoffs = min(most // len(chosen), _MOST_CUTOFFS)
-    apart = max(1, -(-int(room.max()) // max(1, n_cutoffs - 1)))
-    back = apart * np.arange(n_cutoffs)[:, None]  # from the last cut-off of each series
-    places, columns = np.nonzero(back <= room[chosen])
-    numbers = chosen[columns]
-    return numbers, panel.lengths[numbers] - horizon - back[places, 0]
